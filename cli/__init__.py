@@ -1,0 +1,1 @@
+"""The `liftlake` command: one module per noun, no logic of its own."""

@@ -1,0 +1,174 @@
+"""Source mappings: how one retailer's files become the canonical bronze events, as data.
+
+Belongs here: the shape of a mapping file and the SQL expressions that follow from it. Does not belong here: reading
+source files (ingest) or anything about a particular source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from resources.settings import PROJECT_ROOT, Settings
+
+SOURCES = PROJECT_ROOT / "assets" / "bronze" / "sources"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class MappingError(ValueError):
+    """A mapping file is wrong or its files cannot be found; the message names the file and the rule."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Files(_Part):
+    """Where the files of a source lie: inside an installed package, or in a folder."""
+
+    package: str | None = None
+    folder: str = "."
+
+
+class Duplicates(_Part):
+    """When two records are one event: the whole row is equal, or its key is."""
+
+    scope: Literal["row", "key"]
+    key: tuple[str, ...] = ()
+
+
+class Kind(_Part):
+    """One kind that an exploded record may become: its condition and the columns that only it has."""
+
+    when: str
+    columns: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Explode(_Part):
+    """A record that holds several events: `column` names the kind of each."""
+
+    column: str
+    kinds: Mapping[str, Kind]
+
+
+class TableMapping(_Part):
+    """One canonical table of a source: its files and one SQL expression per business column."""
+
+    pattern: str
+    format: Literal["parquet"]
+    columns: Mapping[str, str]
+    duplicates: Duplicates
+    event_at: str | None = None
+    week_start_date: str | None = None
+    latency_hours: float = 0
+    lead_days: float | None = None
+    explode: Explode | None = None
+
+
+class Dirt(_Part):
+    """Dirt that the business keeps: what it is and how to count it."""
+
+    name: str
+    table: str
+    where: str
+
+
+class SourceMapping(_Part):
+    """A whole mapping file. `sha256` is the digest of its bytes."""
+
+    source: str
+    title: str
+    notice: str
+    files: Files
+    timezone: str
+    first_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    currency: str
+    snapshot_at: datetime
+    tables: Mapping[str, TableMapping]
+    dirt: tuple[Dirt, ...] = ()
+    sha256: str
+
+    def folder(self, settings: Settings) -> Path:
+        """The folder that holds the source's files.
+
+        Raises:
+            MappingError: it does not exist.
+        """
+        if settings.source_files is not None:
+            root = settings.source_files
+        elif self.files.package is not None:
+            found = find_spec(self.files.package)
+            if found is None or not found.submodule_search_locations:
+                raise MappingError(f"Source {self.source}: package {self.files.package} is not installed.")
+            root = Path(next(iter(found.submodule_search_locations))) / self.files.folder
+        else:
+            root = Path(self.files.folder)
+        if not root.is_dir():
+            raise MappingError(f"Source {self.source}: folder {root} does not exist; set LIFTLAKE_SOURCE_FILES.")
+        return root
+
+
+def load_mapping(source: str, folder: Path = SOURCES) -> SourceMapping:
+    """Read `<folder>/<source>.yaml`.
+
+    Raises:
+        MappingError: there is no such file, or it breaks the rule that the message names.
+    """
+    path = folder / f"{source}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(item.stem for item in folder.glob("*.yaml")))
+        raise MappingError(f"There is no mapping for source {source!r}; known sources: {known}.")
+    content = path.read_bytes()
+    try:
+        return SourceMapping(**yaml.safe_load(content), sha256=hashlib.sha256(content).hexdigest())
+    except (TypeError, yaml.YAMLError, ValidationError) as error:
+        raise MappingError(f"{path.name}: {error}") from error
+
+
+def record_projection(mapping: SourceMapping, table: str, raw_columns: tuple[str, ...]) -> list[str]:
+    """SQL select items that turn one source record into its canonical columns, times and row hash.
+
+    Columns of an exploded kind stay out (see kind_projection). `row_hash` is over all columns of the record as
+    delivered: it finds candidates for duplicates, the declared key or the whole row decides.
+    """
+    rules = mapping.tables[table]
+    zone = mapping.timezone
+    items = [f"{expression} AS {name}" for name, expression in rules.columns.items()]
+    if rules.event_at is not None:
+        event = rules.event_at
+    elif rules.week_start_date is not None:
+        event = f"to_utc_timestamp(CAST({rules.week_start_date} AS TIMESTAMP), '{zone}')"
+    else:
+        event = f"TIMESTAMP'{mapping.snapshot_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
+    if rules.week_start_date is not None or rules.event_at is not None:
+        items.append(f"{rules.week_start_date or _week_of(event, mapping)} AS week_start_date")
+    known = f"({event}) + INTERVAL '{rules.latency_hours * 3600:.0f}' SECOND"
+    if rules.lead_days is not None:
+        known = f"({event}) - INTERVAL '{rules.lead_days * 86400:.0f}' SECOND"
+    hashed = ", ".join(f"`{name}`" for name in raw_columns)
+    return [*items, f"{event} AS event_at", f"{known} AS known_at", f"xxhash64({hashed}) AS row_hash"]
+
+
+def _week_of(instant: str, mapping: SourceMapping) -> str:
+    """The first day of the business week that holds a UTC instant, in the source's zone."""
+    local = f"CAST(from_utc_timestamp({instant}, '{mapping.timezone}') AS DATE)"
+    shift = WEEKDAYS.index(mapping.first_weekday)
+    # date_trunc('WEEK') knows Mondays only: move the week's first day onto Monday and back.
+    return f"date_add(CAST(date_trunc('WEEK', date_sub({local}, {shift})) AS DATE), {shift})"
+
+
+def kind_projection(explode: Explode) -> str:
+    """A SQL array of structs, one element per kind that the record is: (kind, columns of the kind)."""
+    names = sorted({name for kind in explode.kinds.values() for name in kind.columns})
+    structs = []
+    for label, kind in explode.kinds.items():
+        fields = ", ".join(f"{kind.columns.get(name, 'NULL')} AS {name}" for name in names)
+        structs.append(f"CASE WHEN {kind.when} THEN struct('{label}' AS {explode.column}, {fields}) END")
+    return f"array_compact(array({', '.join(structs)}))"

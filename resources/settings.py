@@ -1,0 +1,213 @@
+"""Settings of one lake: the only reader of environment variables.
+
+Belongs here: what a user may set, its default, its validation and where it is stored. Does not belong here:
+anything that acts on a setting. Precedence: environment variable, then the lake's own `lake.yaml`, then the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DEMO_LAKE = PROJECT_ROOT / "deploy" / "demo.yaml"
+# A public key: the demo's tokens are meant to be equal in every lake, so that lakes can be compared.
+DEMO_TOKEN_KEY = "liftlake-public-demo-key"
+WEEK = timedelta(days=7)
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message names it and says what to write instead."""
+
+
+class Weeks(BaseModel):
+    """Business weeks of the lake, each named by its first day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    first: date
+    last: date | None = None
+
+
+class Scope(BaseModel):
+    """What is forecast: product groups (none: the whole store) and the thinnest store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    product_groups: tuple[str, ...] = ()
+    min_store_lines: int = Field(default=500, ge=0)
+
+
+class Forecast(BaseModel):
+    """What a forecast says: measure and horizons in weeks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    measure: Literal["transactions", "quantity_units", "net_sales_usd"] = "transactions"
+    horizons_weeks: tuple[int, ...] = (1, 2, 3, 4)
+
+
+class Backtest(BaseModel):
+    """Rolling origin: how many cutoffs are held out and how far apart they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    folds: int = Field(default=5, ge=1)
+    step_weeks: int = Field(default=2, ge=1)
+
+
+class Lake(BaseModel):
+    """The content of `lake.yaml`: what makes this lake differ from another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source: str
+    as_of: datetime | None = None
+    weeks: Weeks
+    scope: Scope = Scope()
+    forecast: Forecast = Forecast()
+    backtest: Backtest = Backtest()
+
+    @field_validator("as_of")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("as_of needs a time zone, for example 2017-12-04T05:00:00Z")
+        return value.astimezone(UTC) if value is not None else None
+
+
+class Settings(BaseModel):
+    """All settings of one process. Frozen: a changed setting is a new object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    home: Path
+    jar_cache: Path
+    landing: Path
+    source_files: Path | None = None
+    java: Path | None = None
+    trust_store: Path | None = None
+    spark_remote: str | None = None
+    spark_port: int = Field(default=0, ge=0, le=65535)
+    spark_memory: str = "4g"
+    spark_idle_minutes: float = Field(default=30, gt=0)
+    ui_port: int = Field(default=3000, ge=1, le=65535)
+    threads: int = Field(default=2, ge=1)
+    token_key: SecretStr | None = None
+    lake: Lake
+
+    @cached_property
+    def as_of(self) -> datetime:
+        """The lake's clock: the instant up to which anything may be known. Live lakes use the current time."""
+        return self.lake.as_of or datetime.now(UTC)
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home / "warehouse"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def registry_uri(self) -> str:
+        return f"sqlite:///{self.home / 'registry' / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def household_key(self) -> bytes:
+        """The key of the household tokens.
+
+        Raises:
+            SettingsError: the source is not the demo's and no key of its own is set (ARCHITECTURE decision 13).
+        """
+        if self.token_key is not None:
+            return self.token_key.get_secret_value().encode()
+        if self.lake.source == "completejourney":
+            return DEMO_TOKEN_KEY.encode()
+        raise SettingsError(
+            f"Source {self.lake.source!r} needs a token key of its own: set LIFTLAKE_TOKEN_KEY to a secret."
+        )
+
+
+_VARIABLES: Mapping[str, str] = {
+    "LIFTLAKE_JAR_CACHE": "jar_cache",
+    "LIFTLAKE_LANDING": "landing",
+    "LIFTLAKE_SOURCE_FILES": "source_files",
+    "LIFTLAKE_JAVA": "java",
+    "LIFTLAKE_TRUST_STORE": "trust_store",
+    "SPARK_REMOTE": "spark_remote",
+    "LIFTLAKE_SPARK_PORT": "spark_port",
+    "LIFTLAKE_SPARK_MEMORY": "spark_memory",
+    "LIFTLAKE_SPARK_IDLE_MINUTES": "spark_idle_minutes",
+    "LIFTLAKE_UI_PORT": "ui_port",
+    "LIFTLAKE_THREADS": "threads",
+    "LIFTLAKE_TOKEN_KEY": "token_key",
+}
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("LIFTLAKE_HOME") or PROJECT_ROOT / ".liftlake").expanduser().resolve()
+
+
+def _read_lake(path: Path) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}. Mend or remove the file.") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} is not a mapping. Start again from {DEMO_LAKE.name} in deploy/.")
+    return content
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read all settings once.
+
+    Args:
+        environ: variables to read; the process environment when None.
+
+    Raises:
+        SettingsError: a value is wrong; the message names the variable or file and the rule it breaks.
+    """
+    env = os.environ if environ is None else environ
+    if env.get("PANDERA_VALIDATION_ENABLED", "").lower() in {"false", "0"}:
+        raise SettingsError("PANDERA_VALIDATION_ENABLED switches all validation off: unset it.")
+    home = _home(env)
+    lake_file = home / "lake.yaml"
+    lake = _read_lake(lake_file if lake_file.exists() else DEMO_LAKE)
+    if env.get("LIFTLAKE_AS_OF"):
+        lake = {**lake, "as_of": env["LIFTLAKE_AS_OF"]}
+    values: dict[str, object] = {name: env[var] for var, name in _VARIABLES.items() if env.get(var)}
+    values.setdefault("jar_cache", home / "jars")
+    values.setdefault("landing", home / "landing")
+    try:
+        return Settings.model_validate({"home": home, "lake": lake, **values})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        variable = next((var for var, name in _VARIABLES.items() if name == field), f"{lake_file.name}: {field}")
+        raise SettingsError(f"Setting {variable} is wrong: {first['msg']}.") from error
+
+
+def write_lake(settings: Settings, lake: Lake) -> Settings:
+    """Store `lake.yaml` in the home (atomically) and return the settings with it."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    target = settings.home / "lake.yaml"
+    draft = target.with_suffix(".yaml.new")
+    draft.write_text(yaml.safe_dump(lake.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    draft.replace(target)
+    return settings.model_copy(update={"lake": lake})
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process that Liftlake starts: this one's, the project root first, and `extra`."""
+    env = dict(os.environ)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT_ROOT), env.get("PYTHONPATH", "")]))
+    return {**env, **extra}

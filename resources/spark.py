@@ -1,0 +1,48 @@
+"""Spark sessions: the one door to the local server or to the cluster at SPARK_REMOTE.
+
+Does not belong here: tables (see lake), the server's process (see spark_server).
+"""
+
+from __future__ import annotations
+
+from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.session import SparkSession
+
+from resources.settings import Settings
+from resources.spark_server import ensure
+
+
+class SparkDoor:
+    """Hands out one session per process and makes a new one after the server came back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._url: str | None = None
+        self._session: SparkSession | None = None
+
+    @property
+    def url(self) -> str:
+        """The address that dbt and other clients may use; a local server is started when none runs."""
+        return self._settings.spark_remote or ensure(self._settings).url
+
+    def session(self) -> SparkSession:
+        """A session that works now.
+
+        Raises:
+            SparkServerError, ToolchainError: the local server cannot be started.
+        """
+        url = self.url
+        if self._session is None or self._session.is_stopped or url != self._url:
+            self._session = SparkSession.builder.remote(url).create()
+            # By default a client goes on for minutes after its server died; a step should fail within seconds
+            # and let its retry bring the server back.
+            quick = DefaultPolicy(max_retries=3, initial_backoff=200, max_backoff=1000, backoff_multiplier=2)
+            self._session.client.set_retry_policies([quick])
+            self._url = url
+        return self._session
+
+    def close(self) -> None:
+        """Drop the session, so that the server may see that nobody is connected."""
+        if self._session is not None and not self._session.is_stopped:
+            self._session.stop()
+        self._session = None
