@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import functions as F
 from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
@@ -102,16 +101,6 @@ class Ingest:
         self._mapping = mapping
         self._contracts = contracts
 
-    def ledger(self, table: str) -> dict[str, str]:
-        """SHA-256 -> file name of every file of a table that the ledger holds."""
-        contract = self._contracts["bronze", "ingest_ledger"]
-        self._lake.ensure_table(contract)
-        rows = self._lake.query(
-            f"SELECT file_sha256, file_name FROM bronze.ingest_ledger "
-            f"WHERE source = '{self._mapping.source}' AND table_name = '{table}'"
-        )
-        return dict(rows.iter_rows())
-
     def file(self, table: str, path: Path, plan: ValidationPlan) -> Receipt | None:
         """Ingest one file; None when its content is in the ledger already.
 
@@ -119,7 +108,8 @@ class Ingest:
             SourceFileError: the file is missing, truncated or has other columns than the mapping uses.
         """
         sha256 = file_sha256(path)
-        if sha256 in self.ledger(table):
+        known = self._lake.ledger_files(self._contracts["bronze", "ingest_ledger"], self._mapping.source)
+        if (table, sha256) in known:
             return None
         self._lake.claim()
         batch_id = f"{self._mapping.source}-{table}-{sha256[:16]}"
@@ -171,7 +161,9 @@ class Ingest:
                 f"{str(error).splitlines()[0]} Its columns: {', '.join(names)}."
             ) from error
         # Rules about the columns of a kind concern rows that a record explodes into; the table's audit checks them.
-        row_plan = plan.restricted_to(frozenset(mapped.columns))
+        names_known = frozenset(mapped.columns)
+        row_rules = tuple(rule for rule in plan.row_rules if names_known.issuperset(rule.columns))
+        row_plan = replace(plan, row_rules=row_rules)
         return self._ranked(table, with_broken_rules(mapped, row_plan, BROKEN), batch_id)
 
     def _ranked(self, table: str, records: DataFrame, batch_id: str) -> DataFrame:
@@ -179,26 +171,30 @@ class Ingest:
         records = self._with_known(table, records, batch_id)
         rules = self._mapping.tables[table].duplicates
         key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
-        candidates = records.groupBy("row_hash" if rules.scope == "row" else F.xxhash64(*key)).count()
-        if not candidates.filter("count > 1").limit(1).collect():
-            return records.withColumn(RANK, F.expr(f"IF({KNOWN}, 2, 1)"))
+        candidate = "row_hash" if rules.scope == "row" else f"xxhash64({', '.join(key)})"
+        counted = records.selectExpr(f"{candidate} AS candidate").groupBy("candidate").count()
+        if not counted.filter("count > 1").limit(1).collect():
+            return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
         order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD]))
         window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order})"
-        return records.withColumn(RANK, F.expr(f"IF({KNOWN}, 2, {window})"))
+        return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
 
     def _with_known(self, table: str, records: DataFrame, batch_id: str) -> DataFrame:
         """Adds whether an earlier file brought the same event already."""
         name = f"bronze.{table}"
         earlier = f"SELECT * FROM {name} WHERE batch_id <> '{batch_id}'"
         if not self._lake.exists(name) or not self._lake.spark.sql(f"{earlier} LIMIT 1").collect():
-            return records.withColumn(KNOWN, F.lit(False))
+            return records.selectExpr("*", f"FALSE AS {KNOWN}")
         rules = self._mapping.tables[table]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
-        known = self._lake.spark.sql(earlier).select(*key).distinct().withColumn(KNOWN, F.lit(True))
-        renamed = known.withColumnsRenamed({name: f"_earlier_{name}" for name in key})
-        same = F.expr(" AND ".join(f"{name} <=> _earlier_{name}" for name in key))
-        joined = records.join(renamed, same, "left").drop(*(f"_earlier_{name}" for name in key))
-        return joined.withColumn(KNOWN, F.coalesce(F.col(KNOWN), F.lit(False)))
+        renamed = [f"{column} AS _earlier_{column}" for column in key]
+        known = self._lake.spark.sql(earlier).selectExpr(*renamed, "TRUE AS _earlier").distinct()
+        same = " AND ".join(f"new.{column} <=> _earlier_{column}" for column in key)
+        return self._lake.spark.sql(
+            f"SELECT new.*, COALESCE(_earlier, FALSE) AS {KNOWN} FROM {{records}} new LEFT JOIN {{known}} ON {same}",
+            records=records,
+            known=known,
+        )
 
     def _count(self, table: str, records: DataFrame, path: Path, sha256: str, batch_id: str) -> Receipt:
         """All counts of the file in one scan."""

@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -169,6 +170,11 @@ class Lake:
         """The newest Delta version of the table that writers write."""
         return int(self._history(contract)["version"])
 
+    def audit_relation(self, contract: Contract, version: int | None = None) -> str:
+        """The newest version of a table, published or not, as what follows FROM."""
+        pinned = self.newest_version(contract) if version is None else version
+        return f"{contract.audit_name} VERSION AS OF {pinned}"
+
     def newest_provenance(self, contract: Contract) -> Provenance | None:
         """What the newest version says it was made from; None when it was not written by Liftlake."""
         text = self._history(contract)["userMetadata"]
@@ -176,6 +182,19 @@ class Lake:
 
     def _history(self, contract: Contract) -> Mapping[str, str]:
         return self.spark.sql(f"DESCRIBE HISTORY {contract.audit_name} LIMIT 1").collect()[0].asDict()
+
+    def token(self, contract: Contract) -> str:
+        """What readers of a table see now, as a string that changes when it changes.
+
+        Raises:
+            LookupError: nothing was published yet.
+        """
+        if contract.layer == "bronze":
+            return str(self.newest_version(contract))
+        state = self.publication(contract)
+        if state is None:
+            raise LookupError(f"Table {contract.published_name} is not published yet: materialise its asset first.")
+        return str(state.version)
 
     def publish(self, contract: Contract, version: int, provenance: Provenance) -> None:
         """Point the view that readers use at `version`: one atomic change of the catalog."""
@@ -202,6 +221,28 @@ class Lake:
         """The published state of every table that has one."""
         found = {contract.key: self.publication(contract) for contract in contracts}
         return {key: state for key, state in found.items() if state is not None}
+
+    # ----------------------------------------------------------------- ledger
+    def ledger_files(self, ledger: Contract, source: str) -> set[tuple[str, str]]:
+        """(table, SHA-256) of every file of a source that is wholly in the lake."""
+        if not self.exists(ledger.published_name):
+            return set()
+        rows = self.query(f"SELECT table_name, file_sha256 FROM {ledger.published_name} WHERE source = '{source}'")
+        return set(rows.iter_rows())
+
+    def weeks_since(self, name: str, version: str) -> tuple[date, date] | None:
+        """First and last business week of the batches that a bronze table gained after a version.
+
+        None when they name no week: then every week may be touched.
+        """
+        table = name.rpartition(".")[2]
+        span = self.query(
+            "SELECT MIN(first_week_start_date) AS first, MAX(last_week_start_date) AS last "
+            f"FROM bronze.ingest_ledger WHERE table_name = '{table}' AND accepted > 0 AND batch_id NOT IN "
+            f"(SELECT DISTINCT batch_id FROM {name} VERSION AS OF {version})"
+        )
+        first, last = span.row(0)
+        return (first, last) if first is not None else None
 
     # ---------------------------------------------------------------- reading
     def exists(self, name: str) -> bool:

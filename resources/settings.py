@@ -7,7 +7,8 @@ anything that acts on a setting. Precedence: environment variable, then the lake
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +41,7 @@ class Scope(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     product_groups: tuple[str, ...] = ()
-    min_store_lines: int = Field(default=500, ge=0)
+    min_weekly_transactions: float = Field(default=8, ge=0)
 
 
 class Forecast(BaseModel):
@@ -211,3 +212,17 @@ def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT_ROOT), env.get("PYTHONPATH", "")]))
     return {**env, **extra}
+
+
+@contextmanager
+def exported(variable: str, value: str) -> Iterator[None]:
+    """The variable in this process's environment inside the block, for a library that starts a process itself."""
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before

@@ -1,0 +1,1 @@
+"""When assets are materialised: partitions, conditions, jobs, schedules, sensors and the plan."""

@@ -1,0 +1,56 @@
+"""Jobs and schedules.
+
+Belongs here: named selections of the graph and when they run. Does not belong here: conditions, sensors, plans.
+"""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from assets.graph import Graph
+
+WHOLE_GRAPH = "whole_graph"
+INGEST, WEEKS, CI = "ingest_files", "rebuild_weeks", "ci_sample"
+OWNERS = ["team:data-platform"]
+
+
+def jobs(graph: Graph) -> list[UnresolvedAssetJobDefinition]:
+    """The jobs of the lake."""
+    everything = dg.AssetSelection.all()
+    bronze = dg.AssetSelection.groups("bronze")
+    tables = dg.AssetSelection.groups("silver", "gold") - dg.AssetSelection.assets(["gold", "training_sets"])
+    return [
+        dg.define_asset_job(
+            WHOLE_GRAPH, everything, partitions_def=graph.weeks, owners=OWNERS,
+            description="Everything for one business week: ingest what is new, rebuild the week, train, forecast.",
+        ),
+        dg.define_asset_job(
+            INGEST, bronze, owners=OWNERS,
+            description="Ingests files that are not in the ledger yet.",
+        ),
+        dg.define_asset_job(
+            WEEKS, tables, partitions_def=graph.weeks, owners=OWNERS,
+            description="Rebuilds silver and gold for a range of weeks.",
+        ),
+        dg.define_asset_job(
+            CI, everything, partitions_def=graph.weeks, owners=OWNERS, tags={"purpose": "ci"},
+            description="Materialises the sample and runs every check; CI fails when the run does.",
+        ),
+    ]  # fmt: skip
+
+
+def schedules(graph: Graph) -> list[dg.ScheduleDefinition]:
+    """Every Monday the week that has just ended goes through the whole graph."""
+
+    @dg.schedule(
+        job_name=WHOLE_GRAPH,
+        cron_schedule="0 6 * * 1",
+        execution_timezone="UTC",
+        name="weekly",
+        description="Mondays 06:00 UTC: the last week that is over goes through the whole graph.",
+        owners=OWNERS,
+    )
+    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        week = graph.cutoff_week().isoformat()
+        return dg.RunRequest(run_key=f"weekly-{week}", partition_key=week)
+
+    return [weekly]

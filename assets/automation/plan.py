@@ -1,0 +1,165 @@
+"""What has to be rebuilt, and why: from the graph and the state of the lake, without running anything.
+
+Belongs here: the rules by which a table is behind, and the grouping of the work into runs. Does not belong here: reading
+the lake (state) or executing (runs). Pure, so that every rule is tested without Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from resources.lake import Provenance
+
+Key = tuple[str, str]
+Weeks = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One asset as the plan sees it.
+
+    Attributes:
+        deps: upstream assets.
+        code: the version of its code.
+        wanted: the first and last business week that should be in it; None for an unpartitioned asset.
+        looks_back: weekly upstreams of which a changed week touches every later week too.
+        has_step: False for a table that other steps write (the ledger).
+    """
+
+    key: Key
+    deps: tuple[Key, ...]
+    code: str
+    wanted: Weeks | None = None
+    looks_back: frozenset[Key] = frozenset()
+    has_step: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """What the lake holds now.
+
+    Attributes:
+        made_from: provenance of every table that readers see.
+        tokens: version of every table that readers see.
+        new_files: source table -> names of files that are not in the ledger.
+        changed_weeks: (table, token) -> the business weeks that arrived after that token; None: no week known.
+    """
+
+    made_from: Mapping[Key, Provenance]
+    tokens: Mapping[Key, str]
+    new_files: Mapping[Key, Sequence[str]]
+    changed_weeks: Mapping[tuple[Key, str], Weeks | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One asset to materialise: for which weeks, and the reason in words."""
+
+    key: Key
+    reason: str
+    weeks: Weeks | None
+
+
+@dataclass
+class Run:
+    """Assets that one Dagster run materialises, all partitioned ones for the same weeks."""
+
+    keys: list[Key]
+    weeks: Weeks | None = None
+
+
+def plan(nodes: Sequence[Node], state: State) -> list[Work]:
+    """The assets that are behind, upstream first.
+
+    Args:
+        nodes: all assets in topological order.
+        state: what the lake holds.
+    """
+    names = {node.key: ".".join(node.key) for node in nodes}
+    found: dict[Key, Work] = {}
+    for node in nodes:
+        work = _work(node, state, found, names) if node.has_step else None
+        if work is not None:
+            found[node.key] = work
+    return list(found.values())
+
+
+def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[Key, str]) -> Work | None:
+    made_from = state.made_from.get(node.key)
+    if node.key in state.new_files:
+        return Work(node.key, f"new files: {', '.join(state.new_files[node.key])}", node.wanted)
+    if node.key not in state.tokens:
+        return Work(node.key, "not in the lake yet", node.wanted)
+    if made_from is None:
+        return None
+    if made_from.code != node.code:
+        return Work(node.key, "its code, contract or settings changed", node.wanted)
+    reasons: list[str] = []
+    ranges: list[Weeks | None] = []
+    for dep in node.deps:
+        token = made_from.inputs.get(names[dep])
+        if dep in planned:
+            reasons.append(f"{names[dep]} is rebuilt")
+            ranges.append(_reach(node, dep, planned[dep].weeks))
+        elif token != state.tokens.get(dep):
+            reasons.append(f"{names[dep]} changed")
+            ranges.append(_reach(node, dep, state.changed_weeks.get((dep, token or ""))))
+    if node.wanted is not None and (made_from.through is None or made_from.through < node.wanted[1].isoformat()):
+        reasons.append(f"weeks after {made_from.through} are missing")
+        ranges.append(_after(made_from.through, node.wanted))
+    if not reasons:
+        return None
+    return Work(node.key, "; ".join(reasons), _union(ranges, node.wanted))
+
+
+def _reach(node: Node, dep: Key, changed: Weeks | None) -> Weeks | None:
+    """The weeks of a node that a change of an input touches; None: all of them."""
+    if node.wanted is None or changed is None:
+        return node.wanted
+    return (changed[0], node.wanted[1]) if dep in node.looks_back else changed
+
+
+def _after(through: str | None, wanted: Weeks) -> Weeks:
+    later = [wanted[0]] if through is None else []
+    if through is not None:
+        following = date.fromordinal(date.fromisoformat(through).toordinal() + 7)
+        later.append(max(following, wanted[0]))
+    return (later[0], wanted[1])
+
+
+def _union(ranges: Sequence[Weeks | None], wanted: Weeks | None) -> Weeks | None:
+    """The smallest range that holds all `ranges`, cut to what is wanted."""
+    if wanted is None:
+        return None
+    known = [wanted if weeks is None else weeks for weeks in ranges]
+    first = max(min(weeks[0] for weeks in known), wanted[0])
+    last = min(max(weeks[1] for weeks in known), wanted[1])
+    return (first, last) if first <= last else wanted
+
+
+def as_runs(work: Sequence[Work], nodes: Sequence[Node]) -> list[Run]:
+    """As few runs as the work needs: a run has one range of weeks and never waits for a later run.
+
+    Each asset joins the earliest run that all its inputs allow and whose weeks are its own.
+    """
+    deps = {node.key: node.deps for node in nodes}
+    ancestors: dict[Key, set[Key]] = {}
+    for node in nodes:
+        ancestors[node.key] = set(node.deps).union(*(ancestors[dep] for dep in node.deps)) if node.deps else set()
+    runs: list[Run] = []
+    place: dict[Key, int] = {}
+    for item in work:
+        earliest = max((place[dep] for dep in ancestors[item.key] if dep in place), default=0)
+        for index in range(earliest, len(runs)):
+            if item.weeks is None or runs[index].weeks in (None, item.weeks):
+                break
+        else:
+            runs.append(Run([]))
+            index = len(runs) - 1
+        runs[index].keys.append(item.key)
+        runs[index].weeks = runs[index].weeks or item.weeks
+        place[item.key] = index
+    assert all(place[dep] <= place[item.key] for item in work for dep in deps[item.key] if dep in place)
+    return runs

@@ -1,0 +1,84 @@
+"""Executing planned runs in this process, on the same instance that the UI reads.
+
+Belongs here: one planned run -> one Dagster run. Does not belong here: what to run (plan).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, EventLogEntry
+
+from assets.automation.jobs import WHOLE_GRAPH
+from assets.automation.plan import Run
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+START_TAG, END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step or a blocking check that said no: its name and why."""
+
+    name: str
+    reason: str
+
+
+def execute(
+    definitions: dg.Definitions, instance: DagsterInstance, run: Run, on_event: Callable[[DagsterEvent], None]
+) -> list[Failed]:
+    """Execute one planned run; returns what failed, nothing when all is well.
+
+    Args:
+        definitions: the whole graph.
+        instance: where events are recorded.
+        run: assets and weeks.
+        on_event: called with every Dagster event as it happens, for progress.
+    """
+    tags = {}
+    if run.weeks is not None:
+        tags = {START_TAG: run.weeks[0].isoformat(), END_TAG: run.weeks[1].isoformat()}
+    failures: list[Failed] = []
+
+    def listen(entry: EventLogEntry) -> None:
+        if entry.dagster_event is not None:
+            on_event(entry.dagster_event)
+            failures.extend(failures_in(entry.dagster_event))
+
+    run_id = str(uuid.uuid4())
+    instance.add_event_listener(run_id, listen)
+    done = definitions.resolve_job_def(WHOLE_GRAPH).execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(key) for key in run.keys],
+        tags=tags,
+        raise_on_error=False,
+        run_id=run_id,
+        # The event store keeps everything; the terminal shows progress.
+        run_config=QUIET,
+    )
+    if not done.success and not failures:
+        failures.append(Failed("run", f"run {run_id} ended without success; its events say more"))
+    return failures
+
+
+def failures_in(event: DagsterEvent) -> list[Failed]:
+    """What an event says went wrong: a step that will not be retried, or a check that did not pass."""
+    if event.event_type == DagsterEventType.STEP_FAILURE:
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        return [Failed(event.step_key or "step", _first_line(error.message if error else "no reason given"))]
+    if event.event_type == DagsterEventType.PIPELINE_FAILURE and event.step_key is None:
+        error = event.job_failure_data.error
+        return [Failed("run", _first_line((error.cause or error).message))] if error else []
+    return []
+
+
+def _first_line(message: str) -> str:
+    """The sentence for the user, without the class path in front of it."""
+    line = message.strip().splitlines()[0]
+    head, _, rest = line.partition(": ")
+    return rest if rest and " " not in head else line

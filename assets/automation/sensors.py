@@ -1,0 +1,86 @@
+"""The landing folder: files that arrive are ingested, then the weeks they touch are rebuilt.
+
+Belongs here: when to ask for runs. Does not belong here: reading files (bronze). What was ingested is decided by
+content in the ledger and what was asked for by run keys; the cursor only remembers sizes, so that a lost cursor adds
+no row and misses no file.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from assets.automation.jobs import INGEST, WEEKS, jobs
+from assets.automation.runs import END_TAG, START_TAG
+from assets.graph import FIRST_WEEK, LAST_WEEK, Graph
+
+REQUESTED_BY = {"requested_by": "landing_folder"}
+# How many past ingests a tick looks at for weeks that were not asked for yet.
+INGESTS_LOOKED_AT = 20
+Sizes = Mapping[str, tuple[int, int]]
+
+
+def sensors(graph: Graph) -> list[dg.SensorDefinition]:
+    """The landing sensor and the one sensor that evaluates automation conditions. Both start stopped."""
+    automation = dg.AutomationConditionSensorDefinition(
+        "automation", target=dg.AssetSelection.all(), run_tags={"requested_by": "automation"}
+    )
+    return [_landing(graph), automation]
+
+
+def _landing(graph: Graph) -> dg.SensorDefinition:
+    patterns = [table.pattern for table in graph.mapping.tables.values()]
+
+    @dg.sensor(
+        name="landing_folder",
+        jobs=[job for job in jobs(graph) if job.name in {INGEST, WEEKS}],
+        minimum_interval_seconds=30,
+        description="Ingests complete files of the landing folder, then rebuilds the weeks that they touched.",
+    )
+    def landing_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        before = {name: tuple(size) for name, size in json.loads(context.cursor or "{}").items()}
+        now = file_sizes(graph.settings.landing, patterns)
+        requests = list(_week_requests(context.instance))
+        complete = complete_files(now, before)
+        if complete:
+            key = json.dumps(complete, sort_keys=True)
+            requests.append(dg.RunRequest(run_key=key, job_name=INGEST, tags=REQUESTED_BY))
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(now, sort_keys=True))
+
+    return landing_folder
+
+
+def file_sizes(folder: Path, patterns: list[str]) -> dict[str, tuple[int, int]]:
+    """Name -> (bytes, time of last change in nanoseconds) of the source files in a folder."""
+    paths = {path for pattern in patterns for path in folder.glob(pattern)} if folder.is_dir() else set()
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)}
+
+
+def complete_files(now: Sizes, before: Sizes) -> dict[str, tuple[int, int]]:
+    """The files that did not change between two ticks: one that is still being written is not read."""
+    return {name: size for name, size in now.items() if size[0] > 0 and before.get(name) == size}
+
+
+def _week_requests(instance: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
+    """One range rebuild for each landing ingest that brought rows; the run key keeps it to one."""
+    done = instance.get_runs(
+        dg.RunsFilter(job_name=INGEST, tags=REQUESTED_BY, statuses=[dg.DagsterRunStatus.SUCCESS]),
+        limit=INGESTS_LOOKED_AT,
+    )
+    for run in done:
+        weeks = ingested_weeks(instance, run.run_id)
+        if weeks is not None:
+            tags = {START_TAG: weeks[0], END_TAG: weeks[1], **REQUESTED_BY}
+            yield dg.RunRequest(run_key=f"weeks-{run.run_id}", job_name=WEEKS, tags=tags)
+
+
+def ingested_weeks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str] | None:
+    """First and last business week of the rows that an ingest run accepted; None when there were none."""
+    firsts, lasts = [], []
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        found = entry.asset_materialization.metadata if entry.asset_materialization else {}
+        if FIRST_WEEK in found:
+            firsts.append(str(found[FIRST_WEEK].value))
+            lasts.append(str(found[LAST_WEEK].value))
+    return (min(firsts), max(lasts)) if firsts else None

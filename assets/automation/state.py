@@ -1,0 +1,97 @@
+"""The graph and the lake as the plan sees them.
+
+Belongs here: turning Dagster specs and Delta versions into Nodes and a State. Does not belong here: the rules (plan).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+
+from assets.automation.plan import Key, Node, State, Weeks
+from assets.graph import WEEKS_TAG, Graph
+from resources.ingest import file_sha256
+from resources.lake import Lake, Provenance
+
+
+def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
+    """All assets of the graph, upstream first."""
+    asset_graph = definitions.resolve_asset_graph()
+    wanted = _wanted_weeks(graph)
+    nodes = []
+    for key in asset_graph.toposorted_asset_keys:
+        asset = asset_graph.get(key)
+        looks_back = {
+            _pair(dep)
+            for dep in asset.parent_keys
+            if isinstance(asset.partition_mappings.get(dep), dg.TimeWindowPartitionMapping)
+        }
+        nodes.append(
+            Node(
+                key=_pair(key),
+                deps=tuple(sorted(_pair(dep) for dep in asset.parent_keys)),
+                code=asset.code_version or "",
+                wanted=wanted[asset.tags.get(WEEKS_TAG, "covered")] if asset.partitions_def else None,
+                looks_back=frozenset(looks_back),
+                has_step=asset.is_materializable,
+            )
+        )
+    return nodes
+
+
+def _wanted_weeks(graph: Graph) -> Mapping[str, Weeks]:
+    keys = [date.fromisoformat(key) for key in graph.week_keys()]
+    cutoff = graph.cutoff_week()
+    return {"covered": (keys[0], keys[-1]), "closed": (keys[0], cutoff), "issue": (cutoff, cutoff)}
+
+
+def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node]) -> State:
+    """What the lake holds of the graph's tables; the source's files are hashed again."""
+    made_from: dict[Key, Provenance] = {}
+    tokens: dict[Key, str] = {}
+    for node in nodes:
+        contract = graph.contracts[node.key]
+        if not lake.exists(contract.published_name):
+            continue
+        if contract.layer == "bronze":
+            tokens[node.key] = lake.token(contract)
+            provenance = lake.newest_provenance(contract) if node.key[1] not in graph.mapping.tables else None
+            if provenance is not None:
+                made_from[node.key] = provenance
+        else:
+            publication = lake.publication(contract)
+            if publication is not None:
+                tokens[node.key] = str(publication.version)
+                made_from[node.key] = publication.provenance
+    return State(made_from, tokens, _new_files(lake, graph), _changed_weeks(lake, nodes, made_from, tokens))
+
+
+def _new_files(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
+    known = lake.ledger_files(graph.contract("bronze", "ingest_ledger"), graph.mapping.source)
+    found: dict[Key, list[str]] = {}
+    for table in graph.mapping.tables:
+        new = [path.name for path in graph.source_files(table) if (table, file_sha256(path)) not in known]
+        if new:
+            found["bronze", table] = new
+    return found
+
+
+def _changed_weeks(
+    lake: Lake, nodes: Sequence[Node], made_from: Mapping[Key, Provenance], tokens: Mapping[Key, str]
+) -> dict[tuple[Key, str], Weeks | None]:
+    """For every bronze table that moved on under a consumer: the weeks that its newer batches brought."""
+    changed: dict[tuple[Key, str], Weeks | None] = {}
+    for node in nodes:
+        inputs = made_from[node.key].inputs if node.key in made_from else {}
+        for dep in node.deps:
+            token = inputs.get(".".join(dep))
+            if dep[0] == "bronze" and token and token != tokens.get(dep) and (dep, token) not in changed:
+                changed[dep, token] = lake.weeks_since(".".join(dep), token)
+    return changed
+
+
+def _pair(key: dg.AssetKey) -> Key:
+    layer, name = key.path
+    return layer, name

@@ -1,0 +1,1 @@
+"""Bronze: events as received."""

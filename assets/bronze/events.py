@@ -1,0 +1,103 @@
+"""Bronze: one asset per table of the source, and the keys that replace household ids.
+
+Belongs here: which files an asset ingests and what the UI shows of it. Does not belong here: how a file is ingested
+(resources.ingest) or what a source looks like (sources/*.yaml).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from assets.graph import FIRST_WEEK, LAST_WEEK, Graph, materialise
+from checks.contracts.pandera_schema import to_pandera
+from checks.contracts.plan import compile_plan
+from ml.tokens import household_tokens
+from resources.ingest import Ingest, Receipt
+from resources.lake import Lake
+from resources.settings import PROJECT_ROOT
+
+CODE = [PROJECT_ROOT / "resources" / "ingest.py", PROJECT_ROOT / "resources" / "mapping.py"]
+TOKEN_CODE = [PROJECT_ROOT / "ml" / "tokens.py"]
+# Tables of a source that name households.
+HOUSEHOLD_TABLES = ("pos_lines", "households", "offer_exposures", "redemptions")
+MARKDOWN_ROWS = 20
+
+
+def bronze_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The bronze layer of the lake's source: a table that the source does not have is absent."""
+    tables = [_event_table(graph, name) for name in graph.mapping.tables]
+    return [*tables, _household_keys(graph), *_books(graph)]
+
+
+def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
+    arguments = graph.asset(
+        "bronze", name, kinds={"spark", "deltalake"}, code=CODE, settings=[graph.mapping.tables[name]]
+    )
+
+    @dg.asset(**arguments)
+    def events(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        contract = graph.contract("bronze", name)
+        plan = compile_plan(to_pandera(contract))
+        ingest = Ingest(lake, graph.mapping, graph.contracts)
+        lake.prepare()
+        lake.ensure_table(contract)
+        lake.ensure_table(graph.contract("bronze", "quarantine"))
+        receipts = []
+        for path in graph.source_files(name):
+            receipt = ingest.file(name, path, plan)
+            if receipt is None:
+                context.log.info("%s is in the ledger already: nothing added", path.name)
+            else:
+                receipts.append(receipt)
+        return dg.MaterializeResult(metadata=receipt_metadata(receipts))
+
+    return events
+
+
+def receipt_metadata(receipts: Sequence[Receipt]) -> Mapping[str, object]:
+    """The four counts of the law and a table of the files."""
+    totals = {
+        name: sum(getattr(receipt, name) for receipt in receipts)
+        for name in ("received", "accepted", "quarantined", "duplicates")
+    }
+    header = "| file | received | accepted | quarantined | duplicates |\n|---|---:|---:|---:|---:|\n"
+    rows = "\n".join(
+        f"| {r.file_name} | {r.received:,} | {r.accepted:,} | {r.quarantined:,} | {r.duplicates:,} |"
+        for r in receipts[:MARKDOWN_ROWS]
+    )
+    weeks = [r for r in receipts if r.first_week_start_date is not None]
+    span = {
+        FIRST_WEEK: min(str(r.first_week_start_date) for r in weeks),
+        LAST_WEEK: max(str(r.last_week_start_date) for r in weeks),
+    } if weeks else {}  # fmt: skip
+    return {
+        **totals,
+        **span,
+        "dagster/row_count": sum(receipt.rows_written for receipt in receipts),
+        "files": dg.MetadataValue.md(header + rows if receipts else "No new file."),
+    }
+
+
+def _household_keys(graph: Graph) -> dg.AssetsDefinition:
+    sources = [("bronze", name) for name in HOUSEHOLD_TABLES if name in graph.mapping.tables]
+
+    @dg.asset(**graph.asset("bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources))
+    def household_keys(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        union = " UNION ".join(f"SELECT household_id FROM {layer}.{name}" for layer, name in sources)
+        households = lake.query(f"SELECT household_id FROM ({union}) ORDER BY household_id")["household_id"]
+        tokens = household_tokens(households, graph.settings.household_key())
+        return materialise(context, lake, graph, graph.contract("bronze", "household_keys"), tokens)
+
+    return household_keys
+
+
+def _books(graph: Graph) -> list[dg.AssetSpec]:
+    """The ledger and the quarantine: written by every ingest, so they are shown as tables without a step."""
+    specs = []
+    for name in ("ingest_ledger", "quarantine"):
+        arguments = graph.asset(
+            "bronze", name, kinds={"spark", "deltalake"}, code=CODE, deps=[("bronze", t) for t in graph.mapping.tables]
+        )
+        unused = {"retry_policy", "backfill_policy"}
+        specs.append(dg.AssetSpec(**{key: value for key, value in arguments.items() if key not in unused}))
+    return specs

@@ -1,0 +1,1 @@
+"""The forecasts layer of the graph."""

@@ -1,0 +1,161 @@
+"""Gold: weekly demand series, promotion plans, features and labels.
+
+Belongs here: which silver rows each table is made from. Does not belong here: what a series, feature or label is (ml).
+Sums run in Spark, where the receipts are; the dense spine and the windows run in native kernels on what is left.
+"""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from assets.automation.conditions import when_inputs_pass
+from assets.graph import Graph, materialise, week_condition
+from ml.features import compute_features
+from ml.labels import build_labels
+from ml.plans import promotion_plans
+from ml.scope import eligible_stores
+from ml.series import dense_series
+from resources.lake import Lake
+from resources.settings import PROJECT_ROOT, WEEK
+from resources.plots import weekly_totals
+
+ML = PROJECT_ROOT / "ml"
+SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
+FEATURE_CODE = [*SERIES_CODE, ML / "features.py", ML / "kernels.py", ML / "panels.py", ML / "scope.py"]
+KINDS = {"spark", "polars", "deltalake"}
+SILVER_LINES = ("silver", "fct_receipt_lines")
+SILVER_PLANS = ("silver", "fct_promotions")
+
+
+def gold_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """The demand tables of the gold layer."""
+    return [_promotion_plans(graph), _demand_series(graph), _demand_features(graph), _demand_labels(graph)]
+
+
+def group_filter(groups: tuple[str, ...]) -> str:
+    """SQL condition of the product groups in scope; no group means the whole store."""
+    quoted = ", ".join("'" + group.replace("'", "\\'") + "'" for group in groups)
+    return f"product_group IN ({quoted})" if groups else "TRUE"
+
+
+def _in_range(context: dg.AssetExecutionContext, column: str = "week_start_date") -> pl.Expr:
+    weeks = context.partition_key_range
+    return pl.col(column).is_between(date.fromisoformat(weeks.start), date.fromisoformat(weeks.end))
+
+
+def _weeks_through(graph: Graph, last: str) -> list[date]:
+    return [date.fromisoformat(key) for key in graph.week_keys() if key <= last]
+
+
+def _promotion_plans(graph: Graph) -> dg.AssetsDefinition:
+    scope = graph.settings.lake.scope
+    arguments = graph.asset(
+        "gold", "promotion_plans", kinds=KINDS, code=[ML / "plans.py"], weeks="covered",
+        deps=[SILVER_PLANS, ("silver", "dim_product")], settings=[scope.product_groups], condition=when_inputs_pass(),
+    )  # fmt: skip
+
+    @dg.asset(**arguments)
+    def plans(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        groups = f"SELECT product_id, product_group FROM silver.dim_product WHERE is_current AND {group_filter(scope.product_groups)}"
+        counts = lake.query(
+            "SELECT store_id, product_group, week_start_date, kind, COUNT(*) AS products, "
+            f"MIN(event_at) AS event_at, MAX(known_at) AS known_at FROM silver.fct_promotions JOIN ({groups}) "
+            f"USING (product_id) WHERE {week_condition(context)} "
+            "GROUP BY store_id, product_group, week_start_date, kind"
+        )
+        sizes = lake.query(f"SELECT product_group, COUNT(*) AS products FROM ({groups}) GROUP BY product_group")
+        rows = promotion_plans(counts, sizes)
+        contract = graph.contract("gold", "promotion_plans")
+        return materialise(context, lake, graph, contract, rows, where=week_condition(context))
+
+    return plans
+
+
+def _demand_series(graph: Graph) -> dg.AssetsDefinition:
+    scope = graph.settings.lake.scope
+    arguments = graph.asset(
+        "gold", "demand_series", kinds=KINDS, code=SERIES_CODE, weeks="covered",
+        deps=[("silver", "dim_product"), ("silver", "dim_date"), ("gold", "promotion_plans")],
+        looks_back=[SILVER_LINES], settings=[scope.product_groups], condition=when_inputs_pass(),
+    )  # fmt: skip
+
+    @dg.asset(**arguments)
+    def series(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        last = context.partition_key_range.end
+        sums = lake.query(
+            "SELECT store_id, product_group, week_start_date, COUNT(DISTINCT transaction_id) AS transactions, "
+            "CAST(SUM(quantity_units) AS DECIMAL(18,4)) AS quantity_units, "
+            "CAST(SUM(sales_amount_usd) AS DECIMAL(18,4)) AS net_sales_usd, "
+            "CAST(SUM(sales_amount_usd + retail_discount_usd) AS DECIMAL(18,4)) AS gross_sales_usd "
+            "FROM silver.fct_receipt_lines JOIN (SELECT product_id, product_group FROM silver.dim_product "
+            f"WHERE is_current AND {group_filter(scope.product_groups)}) USING (product_id) "
+            f"WHERE week_start_date <= DATE'{last}' GROUP BY store_id, product_group, week_start_date"
+        )
+        covered = lake.query("SELECT MIN(date) AS first, MAX(date) AS last FROM silver.dim_date WHERE NOT is_closed_day")
+        weeks = _weeks_through(graph, last)
+        rows = dense_series(
+            sums,
+            lake.read("gold.promotion_plans", where=f"week_start_date <= DATE'{last}'"),
+            weeks,
+            graph.mapping.timezone,
+            partial_weeks=partial_weeks(weeks, covered["first"][0], covered["last"][0]),
+        )
+        contract = graph.contract("gold", "demand_series")
+        figures = {
+            "series": rows.n_unique(["store_id", "product_group"]),
+            "transactions": int(rows["transactions"].sum()),
+            "weekly_totals": dg.MetadataValue.md(weekly_totals(rows)),
+        }
+        return materialise(
+            context, lake, graph, contract, rows.filter(_in_range(context)), where=week_condition(context), metadata=figures
+        )
+
+    return series
+
+
+def partial_weeks(weeks: list[date], first_day: date, last_day: date) -> list[date]:
+    """The weeks of which the source holds only some days: those that its first and last day cut."""
+    return [week for week in weeks if week < first_day <= week + WEEK or week <= last_day < week + timedelta(days=6)]
+
+
+def _demand_features(graph: Graph) -> dg.AssetsDefinition:
+    lake_settings = graph.settings.lake
+    minimum = lake_settings.scope.min_weekly_transactions
+    horizons = lake_settings.forecast.horizons_weeks
+    arguments = graph.asset(
+        "gold", "demand_features", kinds=KINDS, code=FEATURE_CODE, weeks="closed",
+        looks_back=[("gold", "demand_series")], deps=[("gold", "promotion_plans")],
+        settings=[horizons, minimum], condition=when_inputs_pass(),
+    )  # fmt: skip
+
+    @dg.asset(**arguments)
+    def features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        weeks = context.partition_key_range
+        series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{weeks.end}'")
+        cutoffs = [week for week in _weeks_through(graph, weeks.end) if week >= date.fromisoformat(weeks.start)]
+        rows = compute_features(series, lake.read("gold.promotion_plans"), cutoffs, horizons)
+        rows = rows.join(eligible_stores(series, cutoffs, minimum), on=["store_id", "week_start_date"], how="semi")
+        contract = graph.contract("gold", "demand_features")
+        figures = {"stores": rows["store_id"].n_unique()}
+        return materialise(context, lake, graph, contract, rows, where=week_condition(context), metadata=figures)
+
+    return features
+
+
+def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
+    horizons = graph.settings.lake.forecast.horizons_weeks
+    arguments = graph.asset(
+        "gold", "demand_labels", kinds={"polars", "deltalake"}, code=[*SERIES_CODE, ML / "labels.py"], weeks="closed",
+        looks_back=[("gold", "demand_series")], settings=[horizons], condition=when_inputs_pass(),
+    )  # fmt: skip
+
+    @dg.asset(**arguments)
+    def labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        first = context.partition_key_range.start
+        series = lake.read("gold.demand_series", where=f"week_start_date >= DATE'{first}'")
+        rows = build_labels(series, horizons).filter(_in_range(context))
+        contract = graph.contract("gold", "demand_labels")
+        return materialise(context, lake, graph, contract, rows, where=week_condition(context))
+
+    return labels

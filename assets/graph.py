@@ -1,0 +1,225 @@
+"""What every asset shares: its specification from the contract, its provenance, its write.
+
+Belongs here: the one way from a contract to an asset's arguments, and from rows to a materialisation. Does not belong
+here: what any table holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+import polars as pl
+
+from checks.contracts.model import Column, Contract
+from ml.business_calendar import week_end_at
+from resources.ingest import source_files
+from resources.lake import Lake, Provenance
+from resources.mapping import WEEKDAYS, SourceMapping
+from resources.settings import PROJECT_ROOT, WEEK, Settings
+
+DATE_FORMAT = "%Y-%m-%d"
+# Which business weeks an asset should hold: `covered` every week of the lake, `closed` those that are over at the
+# lake's clock, `issue` the last of these only.
+WEEKS_TAG = "liftlake/weeks"
+# Metadata of an ingest: the weeks of the rows that it accepted.
+FIRST_WEEK, LAST_WEEK = "first_week", "last_week"
+WeekSpan = Literal["covered", "closed", "issue"]
+# The server may die under a step: the retry brings it back. What a contract refuses is not tried again.
+RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The facts from which the asset graph of one lake is built: settings, contracts, source mapping."""
+
+    settings: Settings
+    contracts: Mapping[Key, Contract]
+    mapping: SourceMapping
+
+    @cached_property
+    def weeks(self) -> dg.TimeWindowPartitionsDefinition:
+        """The business weeks of the lake; a partition key is the week's first day."""
+        lake_weeks = self.settings.lake.weeks
+        weekday = (WEEKDAYS.index(self.mapping.first_weekday) + 1) % 7
+        return dg.TimeWindowPartitionsDefinition(
+            start=lake_weeks.first.isoformat(),
+            end=(lake_weeks.last + WEEK).isoformat() if lake_weeks.last else None,
+            fmt=DATE_FORMAT,
+            cron_schedule=f"0 0 * * {weekday}",
+            timezone="UTC",
+        )
+
+    def contract(self, layer: str, name: str) -> Contract:
+        return self.contracts[layer, name]
+
+    def asset(
+        self,
+        layer: str,
+        name: str,
+        *,
+        kinds: set[str],
+        code: Iterable[Path],
+        deps: Iterable[Key] = (),
+        weeks: WeekSpan | None = None,
+        looks_back: Iterable[Key] = (),
+        settings: Sequence[object] = (),
+        condition: dg.AutomationCondition | None = None,
+    ) -> dict[str, Any]:
+        """Arguments of `@dg.asset` for the table (layer, name).
+
+        Args:
+            kinds: what made the table, shown as icons.
+            code: files whose content is the version of the asset's code.
+            deps: upstream tables, read for the same week where both are weekly.
+            weeks: partitioned by business week (a range in one run), and which of them the asset should hold.
+            looks_back: weekly upstream tables of which all earlier weeks are read too.
+            settings: settings that change the rows.
+            condition: when automation materialises it.
+        """
+        contract = self.contract(layer, name)
+        back = dg.TimeWindowPartitionMapping(start_offset=-len(self.week_keys()), allow_nonexistent_upstream_partitions=True)
+        return {
+            "key": dg.AssetKey(contract.key),
+            "deps": [
+                *(dg.AssetDep(dg.AssetKey(key)) for key in deps),
+                *(dg.AssetDep(dg.AssetKey(key), partition_mapping=back) for key in looks_back),
+            ],
+            "partitions_def": self.weeks if weeks else None,
+            "backfill_policy": dg.BackfillPolicy.single_run() if weeks else None,
+            "group_name": layer,
+            "kinds": kinds,
+            "owners": [f"team:{contract.owner}"],
+            "description": contract.description,
+            "metadata": static_metadata(contract),
+            "tags": {"layer": layer, **({WEEKS_TAG: weeks} if weeks else {})},
+            "code_version": code_digest(code, contract, settings),
+            "freshness_policy": freshness_policy(contract),
+            "automation_condition": condition,
+            "retry_policy": RETRIES,
+        }
+
+    def source_files(self, table: str) -> list[Path]:
+        """The files of a source table: the source's own folder, then the landing folder."""
+        folders = [self.mapping.folder(self.settings)]
+        landing = self.settings.landing
+        if landing.is_dir() and any(landing.glob(self.mapping.tables[table].pattern)):
+            folders.append(landing)
+        return source_files(self.mapping, table, tuple(folders))
+
+    def week_keys(self) -> Sequence[str]:
+        """Every partition key of the lake, oldest first."""
+        return self.weeks.get_partition_keys()
+
+    def cutoff_week(self) -> date:
+        """The last business week that is over at the lake's clock.
+
+        Raises:
+            ValueError: no week of the lake is over yet.
+        """
+        as_of = self.settings.as_of
+        zone_week_end = (date.fromisoformat(key) for key in reversed(self.week_keys()))
+        for start in zone_week_end:
+            if self.week_end(start) <= as_of:
+                return start
+        raise ValueError(f"No business week is over at {as_of:%Y-%m-%d}: set as_of in lake.yaml to a later instant.")
+
+    def week_end(self, start: date) -> datetime:
+        """The UTC instant at which the business week that starts on `start` is over."""
+        return week_end_at(start, self.mapping.timezone)
+
+
+def code_digest(files: Iterable[Path], contract: Contract, settings: Sequence[object] = ()) -> str:
+    """Version of an asset's code: a digest of its files, its contract and the settings that change its rows."""
+    digest = hashlib.sha256(contract.sha256.encode())
+    for path in sorted(set(files)):
+        digest.update(str(path.relative_to(PROJECT_ROOT)).encode())
+        digest.update(path.read_bytes())
+    for setting in settings:
+        digest.update(repr(setting).encode())
+    return digest.hexdigest()[:16]
+
+
+def freshness_policy(contract: Contract) -> dg.FreshnessPolicy:
+    """Dagster's view of the SLA: by the wall clock and for the whole asset.
+
+    The check `freshness` says the same against the lake's clock and per partition, which this policy cannot.
+    """
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=max(contract.freshness.days, 1)))
+
+
+def static_metadata(contract: Contract) -> dict[str, Any]:
+    """Metadata that the contract knows before any run."""
+    return {
+        "dagster/table_name": contract.published_name,
+        "dagster/column_schema": dg.TableSchema(columns=[_table_column(column) for column in contract.columns]),
+        "contract": f"checks/contracts/{contract.file}",
+        "contract_version": contract.version,
+        "freshness_days": contract.freshness.days,
+    }
+
+
+def _table_column(column: Column) -> dg.TableColumn:
+    tags = {"classification": column.classification} if column.classification else {}
+    constraints = dg.TableColumnConstraints(nullable=column.is_nullable)
+    return dg.TableColumn(column.name, column.type, column.description, constraints=constraints, tags=tags)
+
+
+def provenance(context: dg.AssetExecutionContext, lake: Lake, contract: Contract, contracts: Mapping[Key, Contract]) -> Provenance:
+    """What the running asset is made from: its code and the versions of the tables it depends on."""
+    key = dg.AssetKey(contract.key)
+    spec = context.assets_def.specs_by_key[key]
+    upstream = [contracts[_pair(dep.asset_key)] for dep in spec.deps]
+    through = context.partition_key_range.end if context.has_partition_key_range else None
+    return Provenance(
+        code=spec.code_version or "",
+        inputs={table.published_name: str(lake.token(table)) for table in upstream},
+        through=through,
+    )
+
+
+def _pair(key: dg.AssetKey) -> Key:
+    layer, name = key.path
+    return layer, name
+
+
+def week_condition(context: dg.AssetExecutionContext, column: str = "week_start_date") -> str:
+    """SQL condition of the weeks that this run makes."""
+    weeks = context.partition_key_range
+    return f"{column} BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}'"
+
+
+def materialise(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    graph: Graph,
+    contract: Contract,
+    rows: pl.DataFrame,
+    *,
+    where: str = "TRUE",
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.MaterializeResult:
+    """Write `rows` as the new unaudited version of a table and describe what was written.
+
+    `where` is the condition of the rows that are replaced. The blocking check publishes the version.
+    """
+    made_from = provenance(context, lake, contract, graph.contracts)
+    version = lake.write(contract, rows, made_from, where)
+    return dg.MaterializeResult(metadata={**written(contract, version, rows.height), **(metadata or {})})
+
+
+def written(contract: Contract, version: int, row_count: int) -> dict[str, Any]:
+    """Metadata of one write; the same keys every time, so that the UI draws them as a line."""
+    return {
+        "dagster/row_count": row_count,
+        "dagster/table_name": contract.published_name,
+        "delta_version": version,
+        "audit_table": contract.audit_name,
+    }

@@ -1,0 +1,175 @@
+"""What a report is made from, and the weeks it may call known.
+
+Here: the frozen inputs of the page, checked when they are built, and the cut between known and later weeks.
+Not here: reading tables (the asset does it), computing figures, or layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+ALL = "all"
+# `wape` and `bias` of the tables are percentages, as ml.evaluation computes them; figures hold fractions.
+PERCENT = 100.0
+# Weekly demand of a store is never forecast to two percent, even less by every method: such numbers are fractions.
+LEAST_CREDIBLE_WAPE = 2.0
+MEASURES: Mapping[str, str] = {
+    "transactions": "transactions",
+    "quantity_units": "units",
+    "net_sales_usd": "US dollars of net sales",
+}
+METHODS: Mapping[str, str] = {
+    "catboost": "Model (CatBoost)",
+    "naive": "Last week repeated",
+    "mean_8": "Mean of the last 8 weeks",
+    "seasonal_naive": "Same week a year ago",
+}
+# The simple rule that stands in while no model has passed the gate, and for groups too small for a model's medians.
+SIMPLE_RULE = "mean_8"
+SLICES: Mapping[str, str] = {"promotion": "Weeks on promotion", "base": "Weeks without promotion"}
+
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "series": (
+        "store_id", "product_group", "week_start_date", "transactions", "quantity_units", "net_sales_usd",
+        "is_partial_week", "known_at",
+    ),
+    "forecasts": (
+        "issue_week_start_date", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
+        "measure", "p10", "p50", "p90", "model_version", "data_version",
+    ),
+    "backtest": (
+        "method", "cutoff_week_start_date", "horizon_weeks", "slice", "row_count", "actual_sum", "wape", "bias",
+        "pinball", "coverage_80", "interval_width",
+    ),
+    "accuracy": (
+        "issue_week_start_date", "target_week_start_date", "horizon_weeks", "method", "slice", "row_count",
+        "actual_sum", "wape", "bias", "pinball", "coverage_80",
+    ),
+    "ledger": ("source", "table_name", "received", "accepted", "quarantined", "duplicates"),
+    "checks": ("table_name", "rules", "failed", "warned", "rows_audited", "outcome"),
+    "freshness": ("table_name", "newest_at", "sla_days", "is_fresh"),
+}  # fmt: skip
+_NEVER_EMPTY = ("series", "forecasts", "backtest")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the report covers."""
+
+    product_groups: tuple[str, ...]
+    store_count: int
+    series_count: int
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that issues forecasts, since when, and the reasons that the gate gave."""
+
+    version: str
+    since: datetime
+    reasons: tuple[str, ...]
+    method: str = "catboost"
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything on one page. Frames are polars, with the columns of the canonical tables.
+
+    Attributes:
+        as_of: the lake's clock, an instant with a time zone.
+        series: gold.demand_series, weeks before and after `as_of`; one row per store, product group and week.
+        forecasts: forecasts.demand_forecasts of one issue week, all methods.
+        backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
+            `coverage_80` is a fraction.
+        accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
+        champion: None while no model has passed the gate.
+        ledger: bronze.ingest_ledger.
+        checks: columns `table_name, rules, failed, warned, rows_audited, outcome`; one row per table.
+        freshness: columns `table_name, newest_at (date or UTC instant, nullable), sla_days, is_fresh`.
+        source_limits: sentences of the source's mapping on what its data do not cover.
+
+    Raises:
+        ValueError: a column is missing, a frame that must have rows has none, an instant is not in UTC, the
+            forecasts are of several issue weeks or measures, or `wape` is not in percent.
+    """
+
+    as_of: datetime
+    lake_name: str
+    source_name: str
+    source_notice: str
+    scope: Scope
+    series: pl.DataFrame
+    forecasts: pl.DataFrame
+    backtest: pl.DataFrame
+    accuracy: pl.DataFrame
+    champion: Champion | None
+    ledger: pl.DataFrame
+    checks: pl.DataFrame
+    freshness: pl.DataFrame
+    source_limits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.as_of.utcoffset() != timedelta(0):
+            raise ValueError("as_of must be an instant in UTC; give it tzinfo=UTC")
+        for name, columns in _COLUMNS.items():
+            frame: pl.DataFrame = getattr(self, name)
+            missing = [column for column in columns if column not in frame.columns]
+            if missing:
+                raise ValueError(f"{name} lacks the columns {missing}; select them from its table")
+            if name in _NEVER_EMPTY and frame.is_empty():
+                raise ValueError(f"{name} has no rows; materialise its table before the report")
+        worst = self.backtest.filter(pl.col("slice") == ALL)["wape"].max()
+        if isinstance(worst, float) and worst < LEAST_CREDIBLE_WAPE:
+            raise ValueError(f"backtest.wape is at most {worst:.3f}: it looks like a fraction; give percentages")
+        known_at = self.series.schema["known_at"]
+        if not (isinstance(known_at, pl.Datetime) and known_at.time_zone == "UTC"):
+            raise ValueError(f"series.known_at is {known_at}; it must be an instant in UTC, like as_of")
+        for column in ("issue_week_start_date", "measure"):
+            if self.forecasts[column].n_unique() > 1:
+                raise ValueError(f"forecasts hold several values of {column}; give the rows of the newest issue only")
+        if self.issued.is_empty():
+            raise ValueError(f"forecasts hold no row of the method {self.method!r}; score the newest issue week first")
+
+    @property
+    def method(self) -> str:
+        """The method whose forecast the page shows."""
+        return SIMPLE_RULE if self.champion is None else self.champion.method
+
+    @property
+    def measure(self) -> str:
+        """The column of the series that is forecast."""
+        return str(self.forecasts["measure"][0])
+
+    @property
+    def issued(self) -> pl.DataFrame:
+        """The forecast rows of the shown method."""
+        return self.forecasts.filter(pl.col("method") == self.method)
+
+    @property
+    def window_weeks(self) -> int:
+        """How many weeks the issue looks ahead; the page compares it with as many weeks before."""
+        return self.issued["target_week_start_date"].n_unique()
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """Whole weeks that were known at `as_of`."""
+        return self.series.filter(pl.col("known_at") <= self.as_of, ~pl.col("is_partial_week"))
+
+    @property
+    def outcomes(self) -> pl.DataFrame:
+        """Whole weeks that became known after `as_of`: nothing that the forecast could have used."""
+        return self.series.filter(pl.col("known_at") > self.as_of, ~pl.col("is_partial_week"))
+
+
+def method_label(method: str) -> str:
+    """A method's name for readers; an unknown method keeps its own."""
+    return METHODS.get(method, method)
+
+
+def slice_label(name: str) -> str:
+    """A back-test slice's name for readers; a product group keeps its own."""
+    return SLICES.get(name, name)

@@ -1,0 +1,143 @@
+"""The report: one self-contained page and the table of every figure on it.
+
+Belongs here: which tables the page is made from and where it lies. Does not belong here: what the page says (page,
+content) or how it draws.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from assets.graph import Graph, materialise
+from assets.insights.content import Champion, ReportContent, Scope
+from assets.insights.page import figures, render
+from resources.lake import Lake
+from resources.plots import accuracy_by_horizon, largest_series_band
+from resources.settings import PROJECT_ROOT, Settings
+
+FOLDER = PROJECT_ROOT / "assets" / "insights"
+CHECK_COLUMNS = {
+    "table_name": pl.String, "rules": pl.Int64, "failed": pl.Int64, "warned": pl.Int64, "rows_audited": pl.Int64,
+    "outcome": pl.String,
+}  # fmt: skip
+FRESHNESS_COLUMNS = {
+    "table_name": pl.String, "newest_at": pl.Datetime("us", "UTC"), "sla_days": pl.Float64, "is_fresh": pl.Boolean,
+}  # fmt: skip
+
+
+def report_path(settings: Settings) -> Path:
+    """The newest report of a lake."""
+    return settings.artifacts / "report" / "report.html"
+
+
+def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """The insight layer: the report."""
+    arguments = graph.asset(
+        "insights",
+        "report",
+        kinds={"python", "html"},
+        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*")],
+        deps=[
+            ("gold", "demand_series"), ("models", "demand_backtest"), ("models", "champion_history"),
+            ("forecasts", "demand_forecasts"), ("forecasts", "forecast_accuracy"), ("bronze", "ingest_ledger"),
+        ],
+        settings=[graph.settings.lake.as_of],
+    )  # fmt: skip
+
+    @dg.asset(**arguments)
+    def report(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        content = report_content(context, lake, graph)
+        path = report_path(graph.settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page = render(content)
+        path.with_name(f"report-{graph.cutoff_week()}.html").write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
+        as_of = content.as_of
+        rows = figures(content).with_columns(as_of=pl.lit(as_of).dt.cast_time_unit("us"))
+        shown = {
+            "report": dg.MetadataValue.url(path.as_uri()),
+            "page_kilobytes": round(len(page.encode()) / 1000),
+            "accuracy": dg.MetadataValue.md(accuracy_by_horizon(content.backtest)),
+            "largest_series": dg.MetadataValue.md(largest_series_band(content.series, content.forecasts)),
+        }
+        where = f"as_of = TIMESTAMP'{as_of:%Y-%m-%d %H:%M:%S}'"
+        return materialise(context, lake, graph, graph.contract("insights", "report"), rows, where=where, metadata=shown)
+
+    return [report]
+
+
+def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) -> ReportContent:
+    """Everything that the page shows, read from the published tables and the newest checks."""
+    issue = graph.cutoff_week()
+    forecasts = lake.read("forecasts.demand_forecasts", where=f"issue_week_start_date = DATE'{issue}'")
+    champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
+    checks, freshness = check_frames(context, graph)
+    keys = forecasts.select("store_id", "product_group").unique()
+    return ReportContent(
+        as_of=graph.settings.as_of.astimezone(UTC),
+        lake_name=graph.settings.lake.source,
+        source_name=graph.mapping.title,
+        source_notice=graph.mapping.notice,
+        scope=Scope(
+            tuple(sorted(keys["product_group"].unique())), keys["store_id"].n_unique(), keys.height
+        ),
+        series=lake.read("gold.demand_series").join(keys, on=["store_id", "product_group"], how="semi"),
+        forecasts=forecasts,
+        backtest=lake.read("models.demand_backtest"),
+        accuracy=lake.read("forecasts.forecast_accuracy"),
+        champion=_champion(champion),
+        ledger=lake.read("bronze.ingest_ledger"),
+        checks=checks,
+        freshness=freshness,
+        source_limits=(graph.mapping.notice,),
+    )
+
+
+def _champion(row: pl.DataFrame) -> Champion | None:
+    if row.is_empty():
+        return None
+    return Champion(row["model_version"][0], row["decided_as_of"][0], tuple(row["reasons"][0]))
+
+
+def check_frames(context: dg.AssetExecutionContext, graph: Graph) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The newest result of every contract and freshness check, as two frames with a row per table."""
+    keys = [
+        dg.AssetCheckKey(dg.AssetKey(key), name) for key in graph.contracts for name in ("contract", "freshness")
+    ]
+    records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    audits, ages = [], []
+    for key, record in records.items():
+        event = record.event.dagster_event if record.event else None
+        if event is None or not event.is_asset_check_evaluation:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        found = {name: value.value for name, value in evaluation.metadata.items()}
+        table = ".".join(key.asset_key.path)
+        if key.name == "contract":
+            audits.append(_audit_row(table, found, passed=evaluation.passed))
+        else:
+            ages.append(_age_row(table, found, is_fresh=evaluation.passed))
+    return (
+        pl.DataFrame(audits, schema=CHECK_COLUMNS).sort("table_name"),
+        pl.DataFrame(ages, schema=FRESHNESS_COLUMNS).sort("table_name"),
+    )
+
+
+def _audit_row(table: str, found: Mapping, *, passed: bool) -> dict[str, object]:
+    rules = [rule for rule in found["rules"] if rule["outcome"] != "passed"]
+    return {
+        "table_name": table,
+        "rules": len(found["rules"]),
+        "failed": sum(rule["severity"] == "error" for rule in rules),
+        "warned": sum(rule["severity"] == "warn" for rule in rules),
+        "rows_audited": found["rows_audited"],
+        "outcome": "passed" if passed else "failed",
+    }
+
+
+def _age_row(table: str, found: Mapping, *, is_fresh: bool) -> dict[str, object]:
+    newest = None if found["newest"] == "no row" else datetime.fromisoformat(found["newest"])
+    return {"table_name": table, "newest_at": newest, "sla_days": float(found["allowed_days"]), "is_fresh": is_fresh}

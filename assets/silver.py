@@ -1,0 +1,119 @@
+"""Silver: the dbt models as assets. Never a module named dbt.
+
+Belongs here: how dbt's models become assets of this graph, and one call of dbt for the dimensions, one for the facts.
+Does not belong here: SQL (dbt/), columns (checks.contracts).
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from assets.graph import RETRIES, Graph, code_digest, freshness_policy, provenance, static_metadata
+from resources.dbt import invocation, manifest_path, project_files
+from resources.lake import Lake
+
+WEEKLY = "config.meta.partition_column:week_start_date"
+MARTS = "fqn:liftlake.marts"
+
+
+class SilverTranslator(DagsterDbtTranslator):
+    """Models and sources of dbt as assets of the graph: keys, owners and texts come from the contracts."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+        self._code = project_files()
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        layer = "bronze" if dbt_resource_props["resource_type"] == "source" else "silver"
+        return dg.AssetKey([layer, dbt_resource_props["name"]])
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        layer, name = spec.key.path
+        contract = self._graph.contracts.get((layer, name))
+        if contract is None:
+            return spec
+        return spec.replace_attributes(
+            group_name=layer,
+            owners=[f"team:{contract.owner}"],
+            description=contract.description,
+            code_version=code_digest(self._code, contract, [self._graph.mapping.timezone]),
+            freshness_policy=freshness_policy(contract),
+            kinds={"dbt", "spark", "deltalake"},
+        ).merge_attributes(metadata=static_metadata(contract), tags={"layer": layer})
+
+
+def silver_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Two groups of models: dimensions and undated facts are rebuilt whole, dated facts by business week."""
+    manifest = manifest_path(graph.settings)
+    return [_entities(graph, manifest), _weekly_facts(graph, manifest)]
+
+
+def _entities(graph: Graph, manifest: Path) -> dg.AssetsDefinition:
+    @dbt_assets(
+        manifest=manifest,
+        name="silver_entities",
+        select=MARTS,
+        exclude=WEEKLY,
+        dagster_dbt_translator=SilverTranslator(graph),
+        retry_policy=RETRIES,
+    )
+    def silver_entities(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
+    ) -> Iterator[Any]:
+        yield from _build(context, dbt, lake, graph, {})
+
+    return silver_entities
+
+
+def _weekly_facts(graph: Graph, manifest: Path) -> dg.AssetsDefinition:
+    @dbt_assets(
+        manifest=manifest,
+        name="silver_weekly_facts",
+        select=f"{MARTS},{WEEKLY}",
+        dagster_dbt_translator=SilverTranslator(graph),
+        partitions_def=graph.weeks,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=RETRIES,
+    )
+    def silver_weekly_facts(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
+    ) -> Iterator[Any]:
+        weeks = context.partition_key_range
+        yield from _build(context, dbt, lake, graph, {"week_start": weeks.start, "week_end": weeks.end})
+
+    return silver_weekly_facts
+
+
+def _build(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, graph: Graph, weeks: Mapping[str, str]
+) -> Iterator[Any]:
+    """One call of dbt for the selected models: tables from their contracts, then the models, then their row counts."""
+    lake.prepare()
+    variables = {
+        "timezone": graph.mapping.timezone,
+        "first_weekday": graph.mapping.first_weekday.capitalize(),
+        **weeks,
+    }
+    for key in sorted(context.selected_asset_keys):
+        layer, name = key.path
+        contract = graph.contract(layer, name)
+        lake.ensure_table(contract)
+        variables[f"provenance_{name}"] = provenance(context, lake, contract, graph.contracts).to_json()
+    with invocation(dbt, lake, context, ["build"], variables) as running:
+        for event in running.stream():
+            yield _with_count(event, lake, graph) if isinstance(event, dg.Output) else event
+
+
+def _with_count(event: dg.Output[Any], lake: Lake, graph: Graph) -> dg.Output[Any]:
+    """The same event with the row count of the version that dbt wrote."""
+    name = event.output_name.rpartition("__")[2]
+    contract = graph.contracts.get(("silver", name))
+    if contract is None:
+        return event
+    rows = lake.query(f"SELECT COUNT(*) AS n FROM {lake.audit_relation(contract)}")["n"][0]
+    return event.with_metadata({**event.metadata, "dagster/row_count": rows})

@@ -1,0 +1,1 @@
+"""Asset checks built from the contracts by one factory."""

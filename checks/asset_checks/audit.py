@@ -1,0 +1,104 @@
+"""The blocking check of every table: its contract, run by Spark as Pandera declares it, and the publication.
+
+Belongs here: the audit of one table and its presentation. Does not belong here: what a contract says, how a rule runs.
+Publishing is the last act of the audit (ADR 0003): the version that passed becomes what readers see, in the same step,
+so that nothing downstream can start on an unaudited version.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from checks.contracts.model import Contract
+from checks.contracts.pandera_schema import to_pandera
+from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.lake import Lake
+from resources.validation import RuleResult, Verdict, audit
+
+CONTRACT_CHECK = "contract"
+
+
+def audit_checks(contracts: Sequence[Contract]) -> list[dg.AssetChecksDefinition]:
+    """One blocking check per table."""
+    by_name = {contract.published_name: contract for contract in contracts}
+    return [_audit_check(contract, by_name) for contract in contracts]
+
+
+def _audit_check(contract: Contract, by_name: Mapping[str, Contract]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(contract.key),
+        name=CONTRACT_CHECK,
+        blocking=True,
+        description=f"{len(contract.blocking_rules)} blocking rules of {contract.file}, as Pandera declares them; "
+        "the version that passes is published.",
+        metadata={"rules": len(contract.all_rules), "blocking_rules": len(contract.blocking_rules)},
+    )
+    def contract_check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        verdict, version = audit_table(lake, contract, by_name)
+        if verdict.passed:
+            publish_if_new(lake, contract, version)
+        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version))
+
+    return contract_check
+
+
+def audit_table(lake: Lake, contract: Contract, by_name: Mapping[str, Contract]) -> tuple[Verdict, int]:
+    """Audit the newest version of a table, published or not.
+
+    References to tables of the same layer are to their newest versions too: they are published by audits of the same
+    run, in no particular order.
+    """
+    plan: ValidationPlan = compile_plan(to_pandera(contract))
+    version = lake.newest_version(contract)
+    references = {
+        name: lake.audit_relation(by_name[name])
+        for name in plan.references
+        if by_name[name].layer == contract.layer
+    }
+    return audit(lake.spark, lake.audit_relation(contract, version), plan, references=references), version
+
+
+def publish_if_new(lake: Lake, contract: Contract, version: int) -> None:
+    """Point readers at an audited version, unless they see it already. Bronze is read as it is."""
+    if contract.layer == "bronze":
+        return
+    current = lake.publication(contract)
+    if current is None or current.version != version:
+        made_from = lake.newest_provenance(contract)
+        if made_from is None:
+            raise dg.Failure(
+                f"{contract.audit_name} version {version} was not written by Liftlake: rebuild it with "
+                f"`liftlake run {contract.published_name}`.",
+                allow_retries=False,
+            )
+        lake.publish(contract, version, made_from)
+
+
+def verdict_metadata(verdict: Verdict, version: int) -> dict[str, object]:
+    """What the UI and the command line show of an audit."""
+    return {
+        "rows_audited": verdict.row_count,
+        "delta_version": version,
+        "failed_rules": len(verdict.failures),
+        "failing_rows": max((result.failing_rows for result in verdict.failures), default=0),
+        "rules": dg.MetadataValue.json([_shown(result) for result in verdict.results]),
+        "summary": dg.MetadataValue.md(_markdown(verdict)),
+    }
+
+
+def _shown(result: RuleResult) -> dict[str, object]:
+    return {
+        "rule": result.rule_id,
+        "kind": result.kind,
+        "severity": result.severity,
+        "outcome": result.outcome,
+        "failing_rows": result.failing_rows,
+        "example": result.example,
+    }
+
+
+def _markdown(verdict: Verdict) -> str:
+    if not verdict.failures:
+        return f"All {len(verdict.results)} rules hold on {verdict.row_count:,} rows."
+    lines = [f"| {r.rule_id} | {r.severity} | {r.outcome} | {r.failing_rows:,} |" for r in verdict.failures]
+    return "| rule | severity | outcome | failing rows |\n|---|---|---|---:|\n" + "\n".join(lines)

@@ -1,0 +1,225 @@
+"""The quality rules of a contract: ODCS entries to `Rule`.
+
+Belongs here: the meaning of `logicalTypeOptions` and of `quality` (library metrics and `engine: liftlake`). Does not
+belong here: foreign keys (`relationships`), bounds (`bounds`), and how a rule is checked (`pandera_schema`, `plan`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from open_data_contract_standard.model import DataQuality, SchemaProperty
+
+from checks.contracts.bounds import RANGE_KEYS, count_bounds, range_bounds
+from checks.contracts.expressions import UnknownWordError, expression_columns
+from checks.contracts.model import Rule, Severity
+from checks.contracts.odcs import Place, refuse_other_keys
+
+ENGINE = "liftlake"
+_SEVERITIES: Mapping[str, Severity] = {"error": "error", "warning": "warn"}
+_BOUNDED_TYPES = ("integer", "number", "date", "timestamp")
+_ANY_FORM = ("id", "type", "severity", "description")
+_FORMS: Mapping[str, tuple[str, ...]] = {
+    "invalidValues": ("metric", "arguments", "mustBe"),
+    "duplicateValues": ("metric", "arguments", "mustBe"),
+    "rowCount": (
+        "metric",
+        "mustBe",
+        "mustBeGreaterThan",
+        "mustBeGreaterOrEqualTo",
+        "mustBeLessThan",
+        "mustBeLessOrEqualTo",
+        "mustBeBetween",
+    ),
+    "custom": ("engine", "implementation"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the rules of one table need to know of it."""
+
+    layer: str
+    name: str
+    columns: Collection[str]
+
+    def columns_of(self, expression: Any, place: Place) -> tuple[str, ...]:
+        """The columns of an expression; ContractError when it is no text or names something else."""
+        if not isinstance(expression, str):
+            raise place.error("must be a text")
+        try:
+            return expression_columns(expression, self.columns)
+        except UnknownWordError as error:
+            raise place.error(str(error)) from error
+
+
+def option_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
+    """The rules in `logicalTypeOptions`: range, length, pattern."""
+    options, name, logical = prop.logicalTypeOptions or {}, str(prop.name), str(prop.logicalType)
+    place = place.at("logicalTypeOptions")
+    rules: list[Rule] = []
+    bounds = {key: value for key, value in options.items() if key in RANGE_KEYS}
+    if bounds:
+        if logical not in _BOUNDED_TYPES:
+            raise place.error(f"a {logical} column has no minimum or maximum")
+        rules.append(Rule(f"{name}_range", "range", "error", (name,), range_bounds(bounds, logical, place)))
+    lengths = {"minimum": options.get("minLength"), "maximum": options.get("maxLength")}
+    has_length = any(value is not None for value in lengths.values())
+    if (has_length or "pattern" in options) and logical != "string":
+        raise place.error(f"a {logical} column has no length and no pattern")
+    if has_length:
+        rules.append(Rule(f"{name}_length", "length", "error", (name,), lengths))
+    if "pattern" in options:
+        pattern = _checked_pattern(options["pattern"], place.at("pattern"))
+        rules.append(Rule(f"{name}_pattern", "pattern", "error", (name,), {"pattern": pattern}))
+    return tuple(rules)
+
+
+def column_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
+    """The rules in a column's `quality`: enum, pattern, range (the one that may warn)."""
+    entries = prop.quality or []
+    return tuple(_column_rule(entry, prop, place.at("quality", index)) for index, entry in enumerate(entries))
+
+
+def table_rules(entries: Sequence[DataQuality], table: Table, place: Place) -> tuple[Rule, ...]:
+    """The rules in a table's `quality`: row count, further keys, expressions, reconciliations."""
+    return tuple(_table_rule(entry, table, place.at("quality", index)) for index, entry in enumerate(entries))
+
+
+def severity_of(text: str | None, place: Place) -> Severity:
+    """ODCS error or warning (error when not given) as our error or warn; ContractError for another word."""
+    if text is None:
+        return "error"
+    if text not in _SEVERITIES:
+        raise place.at("severity").error(f"must be one of {', '.join(_SEVERITIES)}, not {text!r}")
+    return _SEVERITIES[text]
+
+
+def _form(entry: DataQuality, allowed: Collection[str], place: Place) -> str:
+    """The form of an entry: its metric, or custom. It holds what the form reads and nothing that would go unread."""
+    form = entry.metric or str(entry.type)
+    if form not in allowed:
+        raise place.error(f"{form!r} is not supported here; supported are {', '.join(sorted(allowed))}")
+    refuse_other_keys(entry.model_fields_set, (*_ANY_FORM, *_FORMS[form]), place)
+    if "mustBe" in entry.model_fields_set and form != "rowCount" and (entry.mustBe != 0 or entry.mustBe is False):
+        raise place.at("mustBe").error(f"must be 0 for {form}")
+    if form in ("invalidValues", "duplicateValues") and "mustBe" not in entry.model_fields_set:
+        raise place.error(f"{form} needs mustBe: 0")
+    return form
+
+
+def _column_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule:
+    column = str(prop.name)
+    if _form(entry, ("invalidValues", "custom"), place) == "custom":
+        _, given = _implementation(entry, place, ("range",))
+        spot = place.at("implementation")
+        refuse_other_keys(given, RANGE_KEYS, spot)
+        if prop.logicalType not in _BOUNDED_TYPES or not given:
+            raise spot.error(f"a range needs a bound and a column that is not {prop.logicalType}")
+        return _rule(entry, "range", (column,), range_bounds(given, str(prop.logicalType), spot), place)
+    arguments, spot = entry.arguments or {}, place.at("arguments")
+    refuse_other_keys(arguments, ("validValues", "pattern"), spot)
+    if set(arguments) == {"validValues"} and isinstance(arguments["validValues"], list):
+        return _rule(entry, "enum", (column,), {"values": tuple(arguments["validValues"])}, place)
+    if set(arguments) == {"pattern"}:
+        pattern = _checked_pattern(arguments["pattern"], spot.at("pattern"))
+        return _rule(entry, "pattern", (column,), {"pattern": pattern}, place)
+    raise spot.error("invalidValues needs exactly one of validValues (a list) and pattern")
+
+
+def _table_rule(entry: DataQuality, table: Table, place: Place) -> Rule:
+    form = _form(entry, ("rowCount", "duplicateValues", "custom"), place)
+    if form == "rowCount":
+        return _rule(entry, "row_count", (), count_bounds(entry, place), place)
+    if entry.id is None:
+        raise place.error("this rule needs an id")
+    if form == "duplicateValues":
+        arguments, spot = entry.arguments or {}, place.at("arguments")
+        refuse_other_keys(arguments, ("properties", "where"), spot)
+        columns, where = _known(arguments.get("properties"), table, spot.at("properties")), arguments.get("where")
+        read = () if where is None else table.columns_of(where, spot.at("where"))
+        given = {"keys": columns, "where": where}
+        return _rule(entry, "unique", tuple(dict.fromkeys((*columns, *read))), given, place)
+    kind, given = _implementation(entry, place, ("expression", "reconcile"))
+    spot = place.at("implementation")
+    if kind == "reconcile":
+        return _rule(entry, kind, *_reconciliation(given, table, spot), place)
+    refuse_other_keys(given, ("expression",), spot)
+    columns = table.columns_of(given.get("expression"), spot.at("expression"))
+    if not columns:
+        raise spot.at("expression").error("names no column of this table")
+    return _rule(entry, kind, columns, {"expression": " ".join(given["expression"].split())}, place)
+
+
+def _rule(entry: DataQuality, kind: str, columns: tuple[str, ...], arguments: Mapping[str, Any], place: Place) -> Rule:
+    default = "_".join((*columns[:1], kind))
+    severity = severity_of(entry.severity, place)
+    return Rule(entry.id or default, kind, severity, columns, arguments, " ".join((entry.description or "").split()))
+
+
+def _checked_pattern(pattern: Any, place: Place) -> str:
+    try:
+        re.compile(str(pattern))
+    except re.error as error:
+        raise place.error(f"{pattern!r} is no regular expression: {error}") from error
+    if not str(pattern).startswith("^"):
+        raise place.error(f"{pattern!r} must start with ^, because Pandera anchors it there anyway")
+    return str(pattern)
+
+
+def _implementation(entry: DataQuality, place: Place, kinds: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The kind and the further fields of an entry that our own engine runs."""
+    if entry.engine != ENGINE:
+        raise place.at("engine").error(f"must be {ENGINE!r}, not {entry.engine!r}")
+    if not isinstance(entry.implementation, dict):
+        raise place.at("implementation").error("must be a mapping")
+    given = dict(entry.implementation)
+    kind = given.pop("kind", None)
+    if kind not in kinds:
+        raise place.at("implementation").at("kind").error(f"must be one of {', '.join(kinds)}, not {kind!r}")
+    return str(kind), given
+
+
+def _known(names: Any, table: Table, place: Place) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names:
+        raise place.error("must be a list of columns")
+    for name in names:
+        if name not in table.columns:
+            raise place.error(f"{name!r} is no column of this table")
+    return tuple(cast("list[str]", names))
+
+
+def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The columns that a reconciliation reads here, and its arguments."""
+    refuse_other_keys(given, ("other", "group_by", "measures", "where", "other_where"), place)
+    if not re.fullmatch(r"\w+\.\w+", str(given.get("other"))):
+        raise place.at("other").error("must be the published name of a table, such as bronze.pos_lines")
+    group_by = _known(given.get("group_by"), table, place.at("group_by"))
+    if not isinstance(given.get("measures"), dict) or not given["measures"]:
+        raise place.at("measures").error("must be a mapping from a measure to its expression")
+    columns = dict.fromkeys(group_by)
+    measures: dict[str, tuple[str, str]] = {}
+    for name, value in given["measures"].items():
+        spot = place.at("measures").at(str(name))
+        match value:
+            case str(here):
+                there = here
+            case [str(here), str(there)]:
+                pass
+            case _:
+                raise spot.error("must be one expression, or a list of two: the one here and the one there")
+        columns |= dict.fromkeys(table.columns_of(here, spot))
+        measures[str(name)] = (here, there)
+    if given.get("where") is not None:
+        columns |= dict.fromkeys(table.columns_of(given["where"], place.at("where")))
+    arguments = {
+        "other": str(given["other"]),
+        "group_by": group_by,
+        "measures": measures,
+        "where": given.get("where"),
+        "other_where": given.get("other_where"),
+    }
+    return tuple(columns), arguments

@@ -1,0 +1,176 @@
+"""The SQL of a rule, in the dialect that Spark and DuckDB share.
+
+Belongs here: literals, the condition of a row rule, the query of a table rule. Does not belong here: where
+the rules come from (`plan`) and running the SQL (`resources.validation`).
+
+Table queries speak of `audited` (the table under audit) and `reference` (the other table), which
+`with_relations` defines. Each returns one row per failing group with a column `failing_rows`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """The query of a table rule: no row when it holds.
+
+    `reference` is the published name of the other table, if any. `proof` is a cheaper query with one boolean
+    `holds`: true settles the rule, false settles nothing.
+    """
+
+    query: str
+    reference: str | None = None
+    proof: str | None = None
+
+
+def table_query(kind: str, statistics: Mapping[str, Any]) -> TableQuery:
+    """The query of a rule of kind unique, foreign_key, row_count or reconcile.
+
+    `statistics` are the arguments of the rule and its `columns`. Raises KeyError for another kind.
+    """
+    return _TABLE_QUERIES[kind](statistics)
+
+
+def literal(value: Any) -> str:
+    """A Python value as a SQL literal; ValueError for a type that has none here."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value).upper()
+    if isinstance(value, int | Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} needs a time zone to be a bound")
+        return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    raise ValueError(f"{value!r} of type {type(value).__name__} has no SQL literal")
+
+
+def between(subject: str, low: Any, high: Any, *, open_low: bool = False, open_high: bool = False) -> str:
+    """A comparison with one bound or two; ValueError when there is none."""
+    parts = []
+    if low is not None:
+        parts.append(f"{subject} {'>' if open_low else '>='} {literal(low)}")
+    if high is not None:
+        parts.append(f"{subject} {'<' if open_high else '<='} {literal(high)}")
+    if not parts:
+        raise ValueError(f"{subject} has no bound")
+    return " AND ".join(parts)
+
+
+def nulls_pass(condition: str) -> str:
+    """The condition as a boolean that is never null: unknown counts as kept."""
+    return f"coalesce({condition}, true)"
+
+
+def with_relations(query: str, audited: str, reference: str | None = None) -> str:
+    """The query of a table rule over real relations, such as `silver_audit.x VERSION AS OF 3`."""
+    tables = [f"audited AS (SELECT * FROM {audited})"]
+    if reference is not None:
+        tables.append(f"reference AS (SELECT * FROM {reference})")
+    return f"WITH {', '.join(tables)} {query}"
+
+
+def duplicates(columns: Sequence[str], where: str | None) -> str:
+    """Keys that stand more than once; `failing_rows` counts all rows of such a key."""
+    keys = ", ".join(columns)
+    return f"SELECT {keys}, count(*) AS failing_rows FROM audited{_where([where])} GROUP BY {keys} HAVING count(*) > 1"
+
+
+def all_hashes_differ(columns: Sequence[str], where: str | None) -> str:
+    """One boolean `holds`: when all hashes differ, all keys do. False proves nothing (a hash may collide).
+
+    Three times faster than grouping by the key itself on 20 million rows, because a hash is 8 bytes.
+    """
+    hashed = f"xxhash64({', '.join(columns)})"
+    return f"SELECT count(DISTINCT {hashed}) = count(*) AS holds FROM audited{_where([where])}"
+
+
+def orphans(keys: Sequence[str], shown: Sequence[str], other_columns: Sequence[str], where: str | None) -> str:
+    """Rows whose key is not in the other table; rows with a null in the key pass."""
+    match = " AND ".join(f"a.{here} = r.{there}" for here, there in zip(keys, other_columns, strict=True))
+    filters = [*(f"{key} IS NOT NULL" for key in keys), where]
+    return (
+        f"SELECT {', '.join(f'a.{column}' for column in shown)}, 1 AS failing_rows "
+        f"FROM (SELECT * FROM audited{_where(filters)}) a "
+        f"ANTI JOIN (SELECT {', '.join(dict.fromkeys(other_columns))} FROM reference) r ON {match}"
+    )
+
+
+def count_outside(minimum: int | None, maximum: int | None) -> str:
+    """One row with the row count when it is out of bounds."""
+    return (
+        "SELECT row_count, 1 AS failing_rows FROM (SELECT count(*) AS row_count FROM audited) "
+        f"WHERE NOT ({between('row_count', minimum, maximum)})"
+    )
+
+
+def differences(
+    group_by: Sequence[str],
+    measures: Mapping[str, tuple[str, str]],
+    where: str | None,
+    other_where: str | None,
+) -> str:
+    """Groups whose measures differ between the two tables, a group that one side lacks included."""
+    keys = ", ".join(group_by)
+    shown = [f"coalesce(h.{key}, t.{key}) AS {key}" for key in group_by]
+    for name in measures:
+        shown += [f"h.{name} AS {name}_here", f"t.{name} AS {name}_there"]
+    match = " AND ".join(f"h.{key} IS NOT DISTINCT FROM t.{key}" for key in group_by)
+    equal = " AND ".join(f"h.{name} IS NOT DISTINCT FROM t.{name}" for name in measures)
+    here = ", ".join(f"{pair[0]} AS {name}" for name, pair in measures.items())
+    there = ", ".join(f"{pair[1]} AS {name}" for name, pair in measures.items())
+    return (
+        f"SELECT {', '.join(shown)}, 1 AS failing_rows "
+        f"FROM (SELECT {keys}, {here} FROM audited{_where([where])} GROUP BY {keys}) h "
+        f"FULL OUTER JOIN (SELECT {keys}, {there} FROM reference{_where([other_where])} GROUP BY {keys}) t "
+        f"ON {match} WHERE NOT ({equal})"
+    )
+
+
+def _where(conditions: Iterable[str | None]) -> str:
+    given = [condition for condition in conditions if condition is not None]
+    if len(given) > 1:
+        given = [f"({condition})" for condition in given]
+    # One condition stays bare: Spark reads `audited WHERE (flag)` as a table alias with a column list.
+    return f" WHERE {' AND '.join(given)}" if given else ""
+
+
+def _unique_query(given: Mapping[str, Any]) -> TableQuery:
+    columns, where = given["keys"], given["where"]
+    return TableQuery(duplicates(columns, where), proof=all_hashes_differ(columns, where))
+
+
+def _foreign_key_query(given: Mapping[str, Any]) -> TableQuery:
+    query = orphans(given["keys"], given["columns"], given["other_columns"], given["where"])
+    return TableQuery(query, reference=given["other"])
+
+
+def _row_count_query(given: Mapping[str, Any]) -> TableQuery:
+    return TableQuery(count_outside(given["minimum"], given["maximum"]))
+
+
+def _reconcile_query(given: Mapping[str, Any]) -> TableQuery:
+    query = differences(given["group_by"], given["measures"], given["where"], given["other_where"])
+    return TableQuery(query, reference=given["other"])
+
+
+_TABLE_QUERIES: dict[str, Callable[[Mapping[str, Any]], TableQuery]] = {
+    "unique": _unique_query,
+    "foreign_key": _foreign_key_query,
+    "row_count": _row_count_query,
+    "reconcile": _reconcile_query,
+}
+TABLE_QUERY_KINDS = frozenset(_TABLE_QUERIES)

@@ -1,0 +1,144 @@
+"""`liftlake check`."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import dagster as dg
+import typer
+from dagster import AssetCheckEvaluation, DagsterEventType
+
+from assets.automation.runs import QUIET, failures_in
+from checks.asset_checks.audit import CONTRACT_CHECK
+from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
+from cli.session import Session, session
+
+app = typer.Typer()
+CHECK_JOB = "all_checks"
+
+
+@app.command()
+@command
+def check(
+    selection: list[str] | None = typer.Argument(None, help="Tables such as silver.dim_product, or layers."),
+    every: bool = typer.Option(False, "--all", help="Check every table."),
+    junit: Path | None = typer.Option(None, "--junit", help="Write a JUnit file, one test case per rule."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Run contract and freshness checks of the newest versions; exit code 1 when one fails or does not run."""
+    if not every and not selection:
+        stop("Name tables or layers, or say --all.", WRONG_USE)
+    with session() as opened:
+        keys = chosen_keys(opened, selection or [], every=every)
+        results = run_checks(opened, keys)
+    outcomes = [row["outcome"] for row in results if row["severity"] == "error" or row["outcome"] == "not_run"]
+    counts = {name: outcomes.count(name) for name in ("passed", "failed", "not_run")}
+    warned = sum(row["severity"] == "warn" and row["outcome"] == "failed" for row in results)
+    if junit is not None:
+        write_junit(junit, results)
+    if as_json:
+        print_json({**counts, "warned": warned, "results": results})
+    else:
+        show(results, counts, warned)
+    if counts["failed"] or counts["not_run"]:
+        raise typer.Exit(SAYS_NO)
+
+
+def chosen_keys(opened: Session, names: list[str], *, every: bool) -> list[dg.AssetKey]:
+    """Asset keys of the named tables and layers."""
+    keys = {".".join(key): dg.AssetKey(key) for key in (node.key for node in opened.nodes())}
+    if every:
+        return list(keys.values())
+    layers = {name.partition(".")[0] for name in keys}
+    unknown = [name for name in names if name not in keys and name not in layers]
+    if unknown:
+        stop(f"Unknown table or layer {', '.join(unknown)}. `liftlake status` lists them.", WRONG_USE)
+    return [key for name, key in keys.items() if name in names or name.partition(".")[0] in names]
+
+
+def run_checks(opened: Session, keys: list[dg.AssetKey]) -> list[dict[str, Any]]:
+    """Evaluate the checks as one Dagster run, recorded like any other; one row per rule."""
+    checks = [check for check in opened.definitions.asset_checks or [] if isinstance(check, dg.AssetChecksDefinition)]
+    chosen = [item for item in checks if {key.asset_key for key in item.check_keys} & set(keys)]
+    wanted = [key for item in chosen for key in item.check_keys]
+    selection = dg.AssetSelection.checks(*wanted)
+    checking = dg.Definitions(
+        assets=[dg.AssetSpec(key) for key in keys],
+        asset_checks=chosen,
+        jobs=[dg.define_asset_job(CHECK_JOB, selection)],
+        resources=opened.definitions.resources,
+        executor=dg.in_process_executor,
+    )
+    done = checking.resolve_job_def(CHECK_JOB).execute_in_process(
+        instance=opened.instance, raise_on_error=False, run_id=str(uuid.uuid4()), run_config=QUIET
+    )
+    rows: list[dict[str, Any]] = []
+    evaluated = set()
+    for event in done.all_events:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            evaluated.add(evaluation.asset_check_key)
+            rows += rows_of(evaluation)
+        for failure in failures_in(event):
+            err.print(f"{failure.name}: {failure.reason}", highlight=False)
+    return rows + [not_run(key) for key in wanted if key not in evaluated]
+
+
+def rows_of(evaluation: AssetCheckEvaluation) -> list[dict[str, Any]]:
+    """One result per rule of a contract check, one for any other check."""
+    asset = ".".join(evaluation.asset_key.path)
+    if evaluation.check_name == CONTRACT_CHECK:
+        return [
+            {
+                "asset": asset, "check": rule["rule"], "partition": None, "severity": rule["severity"],
+                "outcome": rule["outcome"], "failing_rows": rule["failing_rows"], "example": rule["example"],
+            }
+            for rule in evaluation.metadata["rules"].value
+        ]  # fmt: skip
+    severity = "warn" if evaluation.severity == dg.AssetCheckSeverity.WARN else "error"
+    outcome = "passed" if evaluation.passed else "failed"
+    return [
+        {
+            "asset": asset, "check": evaluation.check_name, "partition": None, "severity": severity,
+            "outcome": outcome, "failing_rows": 0, "example": [],
+        }
+    ]  # fmt: skip
+
+
+def not_run(key: dg.AssetCheckKey) -> dict[str, Any]:
+    """A check that gave no result counts as one that did not pass."""
+    return {
+        "asset": ".".join(key.asset_key.path), "check": key.name, "partition": None, "severity": "error",
+        "outcome": "not_run", "failing_rows": 0, "example": [],
+    }  # fmt: skip
+
+
+def write_junit(path: Path, results: list[dict[str, Any]]) -> None:
+    """A JUnit file: one suite per table, one case per rule."""
+    root = ET.Element("testsuites")
+    for asset in dict.fromkeys(row["asset"] for row in results):
+        rows = [row for row in results if row["asset"] == asset]
+        failed = [row for row in rows if row["outcome"] != "passed" and row["severity"] == "error"]
+        suite = ET.SubElement(root, "testsuite", name=asset, tests=str(len(rows)), failures=str(len(failed)))
+        for row in rows:
+            case = ET.SubElement(suite, "testcase", classname=asset, name=row["check"])
+            if row in failed:
+                message = f"{row['outcome']}: {row['failing_rows']} rows"
+                ET.SubElement(case, "failure", message=message).text = str(row["example"])
+    ET.ElementTree(root).write(path, encoding="unicode", xml_declaration=True)
+
+
+def show(results: list[dict[str, Any]], counts: dict[str, int], warned: int) -> None:
+    """What did not pass, then the counts."""
+    for row in results:
+        if row["outcome"] != "passed":
+            label = "warn" if row["severity"] == "warn" else row["outcome"]
+            example = f"  e.g. {row['example'][0]}" if row["example"] else ""
+            out.print(
+                f"{label:<8} {row['asset']}.{row['check']}: {row['failing_rows']:,} rows{example}",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+    out.print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['not_run']} not run, {warned} warnings")

@@ -1,0 +1,46 @@
+"""`liftlake demo`."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import typer
+
+from cli.output import JSON_OPTION, SAYS_NO, command, err, out, print_json, stop
+from cli.run import as_row, at_clock
+from cli.session import session
+from cli.status import lake_status, show
+from resources.settings import Lake, load_settings, write_lake
+
+app = typer.Typer()
+
+
+@app.command()
+@command
+def demo(
+    next_week: bool = typer.Option(False, "--next-week", help="Let one more business week pass, then bring the lake up."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Build the demo lake, or bring it up to date: what is not behind is left alone."""
+    began = time.monotonic()
+    settings = load_settings()
+    if not (settings.home / "lake.yaml").exists():
+        settings = write_lake(settings, Lake.model_validate(settings.lake.model_dump()))
+    if next_week:
+        settings = at_clock(settings, (settings.as_of + timedelta(days=7)).isoformat())
+    with session(settings) as opened:
+        work = opened.work()
+        if work:
+            err.print(f"{len(work)} of {len(opened.nodes())} tables are behind.")
+        failures = opened.execute(work)
+        if failures:
+            stop("; ".join(f"{item.name}: {item.reason}" for item in failures[:3]), SAYS_NO)
+        content = lake_status(opened, with_digests=False)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json({**content, "work": [as_row(item) for item in work], "seconds": round(seconds, 1)})
+        return
+    show(content)
+    done = f"{len(work)} tables built" if work else "nothing was behind"
+    out.print(f"{done} in {seconds:.0f} s.  Report: {settings.artifacts / 'report' / 'report.html'}  UI: make ui")

@@ -1,0 +1,73 @@
+"""What a command prints and how it ends.
+
+Belongs here: the JSON object, the sentence for an error, exit codes. Does not belong here: what a command does.
+Exit codes: 0 success, 1 a check or gate says no, 2 wrong use or a failed precondition.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from checks.contracts.loader import ContractError
+from resources.dbt import DbtError
+from resources.ingest import SourceFileError
+from resources.jars import ToolchainError
+from resources.locks import Locked
+from resources.mapping import MappingError
+from resources.settings import SettingsError
+from resources.spark_server import SparkServerError
+
+SAYS_NO, WRONG_USE = 1, 2
+# What a user can mend: one sentence, no stack.
+USER_ERRORS = (
+    ContractError, DbtError, Locked, LookupError, MappingError, SettingsError, SourceFileError, SparkServerError,
+    ToolchainError,
+)  # fmt: skip
+JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
+P = ParamSpec("P")
+R = TypeVar("R")
+err = Console(stderr=True)
+out = Console()
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(content, default=_plain, sort_keys=True) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def stop(sentence: str, code: int) -> NoReturn:
+    """End the command with one clear sentence on stderr."""
+    err.print(f"[bold red]Error:[/] {sentence}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """A command whose user errors end in one sentence and exit code 2, and whose Ctrl-C leaves no stack."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except USER_ERRORS as error:
+            stop(str(error.args[0]) if isinstance(error, KeyError) else str(error), WRONG_USE)
+        except KeyboardInterrupt:
+            stop("Interrupted. What was published stays; the next run completes the rest.", SAYS_NO)
+
+    return wrapped

@@ -1,0 +1,73 @@
+"""`liftlake status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from checks.asset_checks.freshness import table_age
+from cli.output import JSON_OPTION, command, out, print_json
+from cli.session import Session, session
+from resources.inventory import holdings
+
+app = typer.Typer()
+
+
+@app.command()
+@command
+def status(
+    as_json: bool = JSON_OPTION,
+    digests: bool = typer.Option(False, "--digests", help="Also compute the canonical digest of every table (minutes)."),
+) -> None:
+    """What the lake holds: counts, versions, freshness, champions."""
+    with session() as opened:
+        content = lake_status(opened, with_digests=digests)
+    if as_json:
+        print_json(content)
+    else:
+        show(content)
+
+
+def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
+    """The object that `status --json` promises."""
+    contracts = list(opened.graph.contracts.values())
+    held = holdings(opened.lake, contracts, with_digests=with_digests)
+    tables: dict[str, Any] = {}
+    for contract in contracts:
+        name = contract.published_name
+        if name in held:
+            holding = held[name]
+            tables[name] = {
+                **holding.counts,
+                "rows": holding.rows,
+                "version": holding.version,
+                "fresh": table_age(opened.lake, contract).is_fresh,
+                "digest": holding.digest,
+            }
+    return {"as_of": opened.settings.as_of, "tables": tables, "champions": champions(opened)}
+
+
+def champions(opened: Session) -> dict[str, Any]:
+    """Model name -> version of the champion and the clock at which it was promoted."""
+    if not opened.lake.exists("models.champion_history"):
+        return {}
+    history = opened.lake.read("models.champion_history", where="decision = 'promoted'").sort("model_name", "ordinal")
+    return {
+        row["model_name"]: {"model_version": row["model_version"], "since": row["decided_as_of"]}
+        for row in history.iter_rows(named=True)
+    }
+
+
+def show(content: dict[str, Any]) -> None:
+    """The same for people."""
+    table = Table(title=f"Lake as of {content['as_of']:%Y-%m-%d %H:%M} UTC")
+    for heading in ("table", "rows", "version", "fresh", "received", "accepted", "quarantined", "duplicates"):
+        table.add_column(heading, justify="left" if heading == "table" else "right")
+    for name, row in content["tables"].items():
+        counts = [f"{row[count]:,}" if count in row else "" for count in ("received", "accepted", "quarantined", "duplicates")]
+        table.add_row(name, f"{row['rows']:,}", str(row["version"]), "yes" if row["fresh"] else "LATE", *counts)
+    out.print(table)
+    for model, champion in content["champions"].items():
+        out.print(f"champion {model}: {champion['model_version'][:12]} since {champion['since']:%Y-%m-%d}")

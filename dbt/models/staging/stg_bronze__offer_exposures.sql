@@ -1,0 +1,15 @@
+-- One row per household and campaign that the household was sent.
+with source as (
+    select * from {{ source('bronze', 'offer_exposures') }}
+),
+
+renamed as (
+    select
+        household_id,
+        campaign_id,
+        event_at,
+        known_at
+    from source
+)
+
+select * from renamed

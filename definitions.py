@@ -1,0 +1,71 @@
+"""The composition root: settings in, the whole asset graph out. No process is started and no table is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+import dagster as dg
+
+from assets.automation.jobs import jobs, schedules
+from assets.automation.sensors import sensors
+from assets.bronze.events import bronze_assets
+from assets.forecasts.demand import forecast_assets
+from assets.gold.demand import gold_assets
+from assets.gold.training_sets import training_set_assets
+from assets.graph import Graph
+from assets.insights.report import insight_assets
+from assets.models.demand import model_assets
+from assets.silver import silver_assets
+from checks.asset_checks.audit import audit_checks
+from checks.asset_checks.freshness import freshness_checks
+from checks.contracts.loader import load_contracts
+from resources.dbt import dbt_resource
+from resources.lake import Lake
+from resources.mapping import load_mapping
+from resources.registry import Registry
+from resources.settings import Settings, load_settings
+from resources.spark import SparkDoor
+
+
+def build_graph(settings: Settings) -> Graph:
+    """The facts of one lake's graph: settings, contracts, the mapping of its source."""
+    return Graph(settings, load_contracts(), load_mapping(settings.lake.source))
+
+
+def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The whole graph of one lake; `overrides` replaces resources by name."""
+    graph = build_graph(settings)
+    assets = [
+        *bronze_assets(graph),
+        *silver_assets(graph),
+        *gold_assets(graph),
+        *training_set_assets(graph),
+        *model_assets(graph),
+        *forecast_assets(graph),
+        *insight_assets(graph),
+    ]
+    keys = {key for asset in assets for key in (asset.keys if isinstance(asset, dg.AssetsDefinition) else [asset.key])}
+    contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[*audit_checks(contracts), *freshness_checks(contracts)],
+        jobs=jobs(graph),
+        schedules=schedules(graph),
+        sensors=sensors(graph),
+        resources={"lake": _lake(settings), "dbt": dbt_resource(), "registry": Registry(settings), **(overrides or {})},
+        # A step costs 0.01 s in process and 1.7 CPU-seconds in a process of its own; Spark does the heavy work anyway.
+        executor=dg.in_process_executor,
+    )
+
+
+def _lake(settings: Settings) -> dg.ResourceDefinition:
+    def opened(_context: dg.InitResourceContext) -> Iterator[Lake]:
+        with closing(Lake(settings, SparkDoor(settings))) as lake:
+            lake.claim()
+            yield lake
+
+    return dg.ResourceDefinition(opened, description="The tables of the lake; one run writes at a time.")
+
+
+defs = build_definitions(load_settings())

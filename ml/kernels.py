@@ -1,0 +1,117 @@
+"""Native window kernels over contiguous weekly series.
+
+Belongs here: lags, rolling and expanding statistics by position, in coreforecast (C++) on one float64
+array and its series boundaries. Does not belong here: which features exist, dates, promotions, models.
+
+Every kernel maps an array of shape (n_rows,) to one of the same shape: the value at row i uses rows up
+to and including i of the same series, never a later one. NaN marks a week without a usable value (a
+partial week) on the way in and a window that does not exist on the way out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from coreforecast.grouped_array import GroupedArray
+from coreforecast.lag_transforms import (
+    ExpandingMean,
+    ExponentiallyWeightedMean,
+    Lag,
+    RollingMax,
+    RollingMean,
+    RollingStd,
+)
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+# Two threads gain nothing on series of one or two years and differ between machines; one is simplest.
+_THREADS = 1
+_LEAST_FOR_STD = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each series begins in the flat arrays.
+
+    `starts` has shape (n_series + 1,): series s owns rows starts[s] to starts[s + 1] - 1.
+    """
+
+    starts: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, key: tuple[str, ...]) -> Layout:
+        """The layout of a frame that is sorted by key and week; an empty key is one series."""
+        if not key:
+            return cls(np.array([0, frame.height], dtype=np.int32))
+        lengths = frame.group_by(key, maintain_order=True).len()["len"].to_numpy()
+        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The number of weeks of the same series before each row, shape (n_rows,)."""
+        lengths = np.diff(self.starts)
+        return np.arange(self.starts[-1]) - np.repeat(self.starts[:-1], lengths)
+
+    def grouped(self, values: Values) -> GroupedArray:
+        return GroupedArray(np.ascontiguousarray(values, dtype=np.float64), self.starts, _THREADS)
+
+
+def lag(values: Values, layout: Layout, weeks_back: int) -> Values:
+    """The value `weeks_back` weeks before (0 = this week)."""
+    return Lag(weeks_back).transform(layout.grouped(values))
+
+
+def rolling_mean(values: Values, layout: Layout, window_weeks: int) -> Values:
+    """Mean of the usable weeks among the last `window_weeks`.
+
+    Exists when the series is that long and at least half of the window is usable.
+    """
+    kernel = RollingMean(0, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
+    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+
+
+def rolling_std(values: Values, layout: Layout, window_weeks: int) -> Values:
+    """Sample standard deviation (n - 1) of the usable weeks among the last `window_weeks`."""
+    kernel = RollingStd(0, window_weeks, min_samples=max(_LEAST_FOR_STD, window_weeks // 2), skipna=True)
+    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+
+
+def rolling_max(values: Values, layout: Layout, window_weeks: int) -> Values:
+    """Largest usable value among the last `window_weeks`."""
+    kernel = RollingMax(0, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
+    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+
+
+def expanding_mean(values: Values, layout: Layout) -> Values:
+    """Mean of all usable weeks so far."""
+    return ExpandingMean(0, skipna=True).transform(layout.grouped(values))
+
+
+def weighted_mean(values: Values, layout: Layout, half_life_weeks: int) -> Values:
+    """Exponentially weighted mean whose weights halve every `half_life_weeks`, started at the first value.
+
+    alpha = 1 - 0.5 ** (1 / half_life_weeks)
+    """
+    alpha = 1.0 - 0.5 ** (1.0 / half_life_weeks)
+    return ExponentiallyWeightedMean(0, alpha, skipna=True).transform(layout.grouped(values))
+
+
+def weeks_since_positive(values: Values, layout: Layout) -> Values:
+    """Weeks since the last value above zero (0 = this week); NaN when there was none yet."""
+    rows = np.arange(values.shape[0])
+    last_positive = np.maximum.accumulate(np.where(values > 0, rows, -1))
+    is_before_series = last_positive < np.repeat(layout.starts[:-1], np.diff(layout.starts))
+    return np.where(is_before_series, np.nan, rows - last_positive).astype(np.float64)
+
+
+def ratio(numerator: Values, denominator: Values) -> Values:
+    """numerator / denominator, NaN where the denominator is not above zero."""
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def _where_window_exists(values: Values, layout: Layout, window_weeks: int) -> Values:
+    return np.where(layout.positions >= window_weeks - 1, values, np.nan)

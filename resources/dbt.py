@@ -1,0 +1,78 @@
+"""dbt as a process: its project, its manifest, its connection to the lake's Spark server.
+
+Belongs here: how dbt is called. Does not belong here: which models an asset builds (assets.silver) or SQL (dbt/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster_dbt import DbtCliInvocation, DbtCliResource
+
+from resources.lake import Lake
+from resources.settings import PROJECT_ROOT, Settings, child_environment, exported
+
+PROJECT = PROJECT_ROOT / "dbt"
+
+
+class DbtError(RuntimeError):
+    """dbt cannot read its project; the message holds its last words."""
+
+
+def project_files() -> list[Path]:
+    """Every file of the dbt project that changes what it builds."""
+    return sorted(path for path in PROJECT.rglob("*") if path.suffix in {".sql", ".yml", ".yaml"})
+
+
+def dbt_executable() -> str:
+    return str(Path(sys.executable).parent / "dbt")
+
+
+def manifest_path(settings: Settings) -> Path:
+    """The manifest of the project as it is now, parsed once for each state of its files.
+
+    Raises:
+        DbtError: the project does not parse.
+    """
+    digest = hashlib.sha256()
+    for path in project_files():
+        digest.update(str(path.relative_to(PROJECT)).encode())
+        digest.update(path.read_bytes())
+    folder = settings.home / "dbt" / digest.hexdigest()[:16]
+    manifest = folder / "manifest.json"
+    if manifest.exists():
+        return manifest
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [dbt_executable(), "--quiet", "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    command += ["--target-path", str(folder), "--log-path", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment({}), check=False, cwd=folder)
+    if done.returncode != 0 or not manifest.exists():
+        raise DbtError(f"The dbt project does not parse: {(done.stdout + done.stderr).strip()[-800:]}")
+    return manifest
+
+
+def dbt_resource() -> DbtCliResource:
+    """The resource that Dagster's dbt assets use."""
+    return DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=dbt_executable())
+
+
+@contextmanager
+def invocation(
+    dbt: DbtCliResource,
+    lake: Lake,
+    context: dg.AssetExecutionContext,
+    args: Sequence[str],
+    variables: Mapping[str, str],
+) -> Iterator[DbtCliInvocation]:
+    """A running dbt command on the lake's Spark server, with its vars."""
+    command = [*args, "--vars", json.dumps(dict(variables))]
+    with exported("SPARK_REMOTE", lake.spark_url):
+        running = dbt.cli(command, context=context)
+    yield running

@@ -1,0 +1,66 @@
+"""What the lake holds, as `liftlake status` promises it to programs.
+
+Belongs here: counts of the ledger, row counts, versions and canonical digests of the published tables. Does not belong
+here: freshness and verdicts (asset checks).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from checks.contracts.model import Contract
+from ml.digest import canonical_digest
+from resources.lake import Lake
+
+COUNTS = ("received", "accepted", "quarantined", "duplicates")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One published table. The four counts are of source records and exist for bronze tables only."""
+
+    rows: int
+    version: int
+    counts: Mapping[str, int]
+    digest: str | None
+
+
+def ledger_counts(lake: Lake) -> dict[str, dict[str, int]]:
+    """Bronze table -> the four counts of the law, over all files."""
+    if not lake.exists("bronze.ingest_ledger"):
+        return {}
+    sums = ", ".join(f"SUM({name}) AS {name}" for name in COUNTS)
+    rows = lake.query(f"SELECT table_name, {sums} FROM bronze.ingest_ledger GROUP BY table_name")
+    return {row["table_name"]: {name: row[name] for name in COUNTS} for row in rows.iter_rows(named=True)}
+
+
+def holdings(lake: Lake, contracts: Sequence[Contract], *, with_digests: bool) -> dict[str, Holding]:
+    """Every published table by name; digests cost a read of the whole table and are remembered by version."""
+    counts = ledger_counts(lake)
+    found = {}
+    for contract in contracts:
+        name = contract.published_name
+        if not lake.exists(name):
+            continue
+        version = int(lake.token(contract))
+        rows = int(lake.query(f"SELECT COUNT(*) AS n FROM {name}")["n"][0])
+        digest = table_digest(lake, contract, version) if with_digests else None
+        known = counts.get(contract.name, {}) if contract.layer == "bronze" else {}
+        found[name] = Holding(rows, version, known, digest)
+    return found
+
+
+def table_digest(lake: Lake, contract: Contract, version: int) -> str:
+    """The canonical digest of a published table (SHA-256 over its rows in key order), cached by version and contract."""
+    cache = lake.settings.home / "digests" / f"{contract.layer}.{contract.name}.json"
+    stamp = {"version": version, "contract": contract.sha256}
+    if cache.exists():
+        known = json.loads(cache.read_text(encoding="utf-8"))
+        if {key: known.get(key) for key in stamp} == stamp:
+            return str(known["digest"])
+    digest = canonical_digest(lake.read(contract.published_name).to_arrow(), list(contract.primary_key or contract.column_names))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(json.dumps({**stamp, "digest": digest}), encoding="utf-8")
+    return digest

@@ -1,0 +1,147 @@
+"""Small plots for asset metadata: a polars frame in, Markdown with an inline PNG out.
+
+Here: three plots that the Dagster UI shows beside a materialisation, drawn by matplotlib's Agg without pyplot (no
+global state, no display). Equal frames give equal bytes.
+Not here: the report's charts (they are SVG and live with the report), and computing what is plotted beyond sums.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+MAX_BYTES = 60_000
+_SIZE_INCHES, _DPI = (7.2, 2.6), 100
+_INK, _MODEL, _RULES = "#1c2024", "#1f5fa8", ("#8b929a", "#c0c4c9", "#70767d")
+
+
+def weekly_totals(series: pl.DataFrame, measure: str = "transactions") -> str:
+    """The weekly sum of `measure` over all series, partial weeks left out.
+
+    Args:
+        series: gold.demand_series; `week_start_date, is_partial_week` and the measure, one row per series and week.
+    """
+    weeks = (
+        series.filter(~pl.col("is_partial_week"))
+        .group_by("week_start_date")
+        .agg(pl.col(measure).sum().cast(pl.Float64))
+        .sort("week_start_date")
+    )
+    _refuse_empty(weeks, "series")
+    figure, axes = _canvas(f"Weekly {measure}, all series")
+    axes.plot(weeks["week_start_date"].to_list(), weeks[measure].to_list(), color=_INK, linewidth=1.5)
+    _date_axis(axes)
+    return _markdown(figure, f"Weekly {measure} of {weeks.height} weeks")
+
+
+def accuracy_by_horizon(backtest: pl.DataFrame, model: str = "catboost") -> str:
+    """Bars of WAPE by horizon and method on the slice `all`, pooled over the cutoffs by actual sum.
+
+    Args:
+        backtest: models.demand_backtest; `wape` is in percent and null where the actual sum is 0.
+        model: the method that is drawn in colour and first.
+    """
+    rows = backtest.filter(pl.col("slice") == "all", pl.col("wape").is_not_null())
+    _refuse_empty(rows, "backtest")
+    weight = pl.col("actual_sum")
+    pooled = rows.group_by("method", "horizon_weeks").agg((pl.col("wape") * weight).sum() / weight.sum())
+    methods = sorted(pooled["method"].unique().to_list(), key=lambda name: (name != model, name))
+    values: Mapping[tuple[str, int], float] = {
+        (method, int(horizon)): wape for method, horizon, wape in pooled.iter_rows()
+    }
+    horizons = sorted({horizon for _, horizon in values})
+    figure, axes = _canvas("WAPE by weeks ahead, lower is better")
+    width = 0.8 / len(methods)
+    for place, method in enumerate(methods):
+        shown = [
+            (index, values[method, horizon]) for index, horizon in enumerate(horizons) if (method, horizon) in values
+        ]
+        color = _MODEL if method == model else _RULES[(place - 1) % len(_RULES)]
+        left = [index + (place - (len(methods) - 1) / 2) * width for index, _ in shown]
+        bars = axes.bar(left, [value for _, value in shown], width * 0.94, color=color, label=method)
+        axes.bar_label(bars, [f"{value:.0f}" for _, value in shown], fontsize=8)
+    axes.set_xticks(range(len(horizons)), [f"{horizon} wk" for horizon in horizons])
+    axes.yaxis.set_major_formatter(PercentFormatter(100.0, decimals=0))
+    axes.margins(y=0.14)
+    axes.legend(frameon=False, fontsize=8, ncols=len(methods), loc="upper left", bbox_to_anchor=(0, -0.12))
+    return _markdown(figure, f"WAPE of {', '.join(methods)} by weeks ahead")
+
+
+def largest_series_band(
+    series: pl.DataFrame, forecasts: pl.DataFrame, method: str = "catboost", weeks: int = 26
+) -> str:
+    """History and forecast band of the series with the largest median forecast.
+
+    Args:
+        series: gold.demand_series; only weeks before the first target week are drawn.
+        forecasts: forecasts.demand_forecasts of one issue week.
+        method: the method whose P10, P50 and P90 are drawn.
+        weeks: how much history is drawn.
+    """
+    issued = forecasts.filter(pl.col("method") == method)
+    _refuse_empty(issued, f"forecasts of {method}")
+    key = ["store_id", "product_group"]
+    size = issued.group_by(key).agg(pl.col("p50").sum()).sort("p50", *key, descending=[True, False, False])
+    store, group, _ = size.row(0)
+    mine = [pl.col("store_id") == store, pl.col("product_group") == group]
+    ahead = issued.filter(*mine).sort("target_week_start_date")
+    measure, first = str(ahead["measure"][0]), ahead["target_week_start_date"][0]
+    past = series.filter(*mine, pl.col("week_start_date") < first).sort("week_start_date").tail(weeks)
+    targets = ahead["target_week_start_date"].to_list()
+    figure, axes = _canvas(f"{group}, store {store}: {measure}")
+    axes.plot(past["week_start_date"].to_list(), past[measure].cast(pl.Float64).to_list(), color=_INK, linewidth=1.5)
+    axes.fill_between(targets, ahead["p10"].to_list(), ahead["p90"].to_list(), color=_MODEL, alpha=0.18, linewidth=0)
+    axes.plot(targets, ahead["p50"].to_list(), color=_MODEL, linewidth=1.8, marker="o", markersize=4)
+    _date_axis(axes)
+    return _markdown(figure, f"Forecast with its 80% band of {group} in store {store}")
+
+
+def _refuse_empty(frame: pl.DataFrame, name: str) -> None:
+    if frame.is_empty():
+        raise ValueError(f"{name}: no rows to plot; materialise the table first")
+
+
+def _canvas(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    # A product group may hold a dollar sign, which matplotlib would read as mathematics.
+    axes.set_title(title, loc="left", fontsize=10, parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#d9dad3", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _date_axis(axes: Axes) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
+
+
+def _markdown(figure: Figure, alt: str) -> str:
+    buffer = io.BytesIO()
+    # Without a Software entry the bytes do not change with the version string of matplotlib.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    text = f"![{_plain(alt)}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')})"
+    if len(text) > MAX_BYTES:
+        raise ValueError(
+            f"the plot {alt!r} takes {len(text):,} bytes, more than the {MAX_BYTES:,} that metadata may hold"
+        )
+    return text
+
+
+def _plain(text: str) -> str:
+    """Alternative text that cannot end its Markdown bracket."""
+    return "".join(" " if character in "[]()<>\\\n\r" else character for character in text)

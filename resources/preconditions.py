@@ -1,0 +1,129 @@
+"""What a machine needs for Liftlake to run: one line per precondition, with the mend for what fails.
+
+Belongs here: looking at the machine. Does not belong here: printing (cli) or mending.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from resources.jars import ToolchainError, java_executable, missing_jars, verified_jars
+from resources.settings import Settings
+from resources.spark_server import LOOPBACK, running
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+NEEDED_DISK_GB, NEEDED_MEMORY_GB = 4.0, 8.0
+GB = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One precondition: its name, whether it holds, what was found, and the mend when it does not."""
+
+    name: str
+    is_met: bool
+    found: str
+    mend: str = ""
+
+
+def look(settings: Settings) -> list[Finding]:
+    """All preconditions of this machine and lake, in the order in which they matter."""
+    probes: list[Callable[[Settings], Finding]] = [
+        _python, _home, _disk, _memory, _java, _jars, _spark_port, _ui_port, _worker_python
+    ]  # fmt: skip
+    return [probe(settings) for probe in probes]
+
+
+def writable_home(settings: Settings) -> Finding:
+    """Whether the home can be written and has room; checked before anything starts."""
+    home = _home(settings)
+    return home if not home.is_met else _disk(settings)
+
+
+def _python(_: Settings) -> Finding:
+    version = sys.version_info[:2]
+    found = f"{version[0]}.{version[1]}"
+    return Finding("Python", OLDEST_PYTHON <= version <= NEWEST_PYTHON, found, "use Python 3.11, 3.12 or 3.13")
+
+
+def _home(settings: Settings) -> Finding:
+    mend = "choose a folder that you may write: set LIFTLAKE_HOME"
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        probe = settings.home / ".write-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding("Home", is_met=False, found=f"{settings.home}: {error.strerror}", mend=mend)
+    return Finding("Home", is_met=True, found=str(settings.home))
+
+
+def _disk(settings: Settings) -> Finding:
+    existing = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / GB
+    needed = NEEDED_DISK_GB if not settings.warehouse.exists() else 0.5
+    mend = f"free some space, or set LIFTLAKE_HOME to a disk with {needed:g} GB"
+    return Finding("Disk", free >= needed, f"{free:.1f} GB free, {needed:g} GB needed", mend)
+
+
+def _memory(_: Settings) -> Finding:
+    total = psutil.virtual_memory().total / GB
+    mend = "lower LIFTLAKE_SPARK_MEMORY and close other programs"
+    return Finding("Memory", total >= NEEDED_MEMORY_GB, f"{total:.1f} GB, {NEEDED_MEMORY_GB:g} GB needed", mend)
+
+
+def _java(settings: Settings) -> Finding:
+    try:
+        return Finding("Java", is_met=True, found=str(java_executable(settings)))
+    except ToolchainError as error:
+        return Finding("Java", is_met=False, found=str(error), mend="unset LIFTLAKE_JAVA")
+
+
+def _jars(settings: Settings) -> Finding:
+    missing = missing_jars(settings)
+    if missing:
+        return Finding("JARs", is_met=True, found=f"{len(missing)} to be downloaded by the first run")
+    try:
+        return Finding("JARs", is_met=True, found=f"{len(verified_jars(settings))} verified in {settings.jar_cache}")
+    except ToolchainError as error:
+        return Finding("JARs", is_met=False, found=str(error), mend="delete the named file and run again")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _spark_port(settings: Settings) -> Finding:
+    if settings.spark_remote:
+        return Finding("Spark", is_met=True, found="SPARK_REMOTE names the server")
+    record = running(settings)
+    if record is not None:
+        return Finding("Spark", is_met=True, found=f"local server runs on port {record.port}")
+    if settings.spark_port == 0:
+        return Finding("Spark", is_met=True, found="local server starts on demand, on a free port")
+    mend = "set LIFTLAKE_SPARK_PORT to a free port, or unset it"
+    return Finding("Spark", _is_free(settings.spark_port), f"port {settings.spark_port}", mend)
+
+
+def _ui_port(settings: Settings) -> Finding:
+    port = settings.ui_port
+    mend = "set LIFTLAKE_UI_PORT to a free port (or the UI runs already)"
+    return Finding("UI port", _is_free(port), f"port {port}", mend)
+
+
+def _worker_python(_: Settings) -> Finding:
+    executable = Path(sys.executable)
+    return Finding("Worker Python", executable.exists(), str(executable), "run `make setup` again")

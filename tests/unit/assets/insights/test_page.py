@@ -1,0 +1,243 @@
+"""The page: its numbers equal SQL over the frames, it loads nothing, and equal content gives equal bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from assets.insights.content import ReportContent, Scope
+from assets.insights.page import figures, render
+from tests.unit.assets.insights.page_reader import PageReader
+from tests.unit.assets.insights.small_frames import AS_OF, GROUPS
+
+MakeContent = Callable[..., ReportContent]
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+NOT_A_FIGURE = re.compile(
+    r"All \d+ groups|All|Model \(CatBoost\)|Last week repeated|Mean of the last 8 weeks|[1-4]|\N{EN DASH}|"
+)
+
+
+@pytest.fixture(scope="module")
+def page(base_content: ReportContent) -> PageReader:
+    return PageReader(render(base_content))
+
+
+def _one(query: str, **frames: pl.DataFrame) -> tuple[Any, ...]:
+    """The single row of a query over the frames, computed by DuckDB."""
+    with duckdb.connect() as connection:
+        for name, frame in frames.items():
+            connection.register(name, frame)
+        (row,) = connection.sql(query).fetchall()
+    return row
+
+
+def _signed(fraction: float) -> str:
+    return f"{fraction:+.1%}".replace("-", MINUS)
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_sold_equals_sql(page: PageReader, base_content: ReportContent, group: str) -> None:
+    recent, previous, recent_sales, all_sales = _one(
+        f"""
+        WITH known AS (SELECT * FROM series WHERE known_at <= '{AS_OF.isoformat()}' AND NOT is_partial_week),
+             ranked AS (SELECT *, dense_rank() OVER (ORDER BY week_start_date DESC) AS age FROM known)
+        SELECT sum(transactions) FILTER (age <= 4 AND product_group = '{group}'),
+               sum(transactions) FILTER (age BETWEEN 5 AND 8 AND product_group = '{group}'),
+               sum(net_sales_usd) FILTER (age <= 4 AND product_group = '{group}'),
+               sum(net_sales_usd) FILTER (age <= 4)
+        FROM ranked
+        """,
+        series=base_content.series,
+    )
+    row = page.table("Product groups by net sales").row(group)
+    assert row["Transactions"] == f"{recent:,}"
+    assert row["Before"] == f"{previous:,}"
+    assert row["Change"] == _signed(recent / previous - 1)
+    assert row["Net sales"] == f"${recent_sales:,.0f}"
+    assert row["Share"] == f"{recent_sales / all_sales:.1%}"
+
+
+def test_what_will_sell_equals_sql(page: PageReader, base_content: ReportContent) -> None:
+    """Scaled sums of the groups' own method; TEAS is below the scale's limit and stands on the simple rule."""
+    sums = """
+        WITH tests AS (
+            SELECT slice, method, sum(actual_sum) / sum(actual_sum * (1 + bias / 100)) AS factor
+            FROM backtest WHERE slice <> 'all' GROUP BY ALL),
+        issued AS (SELECT product_group, method, sum(p50) AS p50_sum FROM forecasts GROUP BY ALL)
+        SELECT sum(p50_sum * factor), min(p50_sum)
+        FROM issued JOIN tests ON slice = product_group AND tests.method = issued.method
+    """
+    frames = {"backtest": base_content.backtest, "forecasts": base_content.forecasts}
+    own = "(product_group = 'TEAS') = (issued.method = 'mean_8') AND issued.method <> 'naive'"
+    table = page.table("The next four weeks in transactions")
+    total = 0.0
+    for group in GROUPS:
+        expected, _ = _one(f"{sums} WHERE {own} AND product_group = '{group}'", **frames)
+        _, p50_sum = _one(f"{sums} WHERE issued.method = 'catboost' AND product_group = '{group}'", **frames)
+        assert table.row(group)["Expected"] == _three_digits(expected)
+        assert table.row(group)["Sum of P50"] == _three_digits(p50_sum)
+        total += expected
+    actual, last = _one(
+        f"""
+        SELECT sum(transactions) FILTER (known_at > '{AS_OF.isoformat()}'),
+               sum(transactions) FILTER (age BETWEEN 5 AND 8)
+        FROM (SELECT *, dense_rank() OVER (ORDER BY week_start_date DESC) AS age FROM series)
+        """,
+        series=base_content.series,
+    )
+    row = table.row("All 3 groups")
+    assert row["Expected"] == _three_digits(total)
+    assert row["Last four weeks"] == f"{last:,}"
+    assert row["Change"] == _signed(total / last - 1)
+    assert row["What then happened"] == f"{actual:,}"
+    assert f"we expect about {row['Expected']} transactions" in " ".join(page.texts)
+    assert f"{actual:,}, {abs(actual / total - 1):.1%}" in " ".join(page.texts)
+
+
+def test_the_outcome_is_judged_as_sql_judges_it(page: PageReader, base_content: ReportContent) -> None:
+    wape, bias, coverage, rows = _one(
+        """
+        SELECT sum(abs(transactions - p50)) / sum(transactions), sum(p50 - transactions) / sum(transactions),
+               avg((transactions BETWEEN p10 AND p90)::INT), count(*)
+        FROM forecasts f JOIN series s ON f.store_id = s.store_id AND f.product_group = s.product_group
+             AND target_week_start_date = week_start_date
+        WHERE method = 'catboost'
+        """,
+        forecasts=base_content.forecasts,
+        series=base_content.series,
+    )
+    row = page.table("Newest issue").row("Model (CatBoost)")
+    assert (row["WAPE"], row["Bias"]) == (f"{wape:.1%}", _signed(bias))
+    assert (row["In 80% band"], row["Rows"]) == (f"{coverage:.1%}", f"{rows}")
+
+
+@pytest.mark.parametrize(
+    ("start", "frame"), [("Back-test, all issues", "backtest"), ("Forecasts that were", "accuracy")]
+)
+def test_accuracy_equals_sql(page: PageReader, base_content: ReportContent, start: str, frame: str) -> None:
+    wape, pinball, rows = _one(
+        f"""
+        SELECT sum(wape * actual_sum) / sum(actual_sum) / 100, sum(pinball * row_count) / sum(row_count), sum(row_count)
+        FROM {frame} WHERE slice = 'all' AND method = 'mean_8'
+        """,
+        **{frame: getattr(base_content, frame)},
+    )
+    row = page.table(start).row("Mean of the last 8 weeks")
+    assert (row["WAPE"], row["Pinball loss"], row["Rows"]) == (f"{wape:.1%}", f"{pinball:.3f}", f"{rows}")
+
+
+def test_the_ledger_equals_sql(page: PageReader, base_content: ReportContent) -> None:
+    counts = _one(
+        """
+        SELECT count(*), sum(received), sum(accepted), sum(quarantined), sum(duplicates),
+               sum(received - accepted - quarantined - duplicates)
+        FROM ledger WHERE table_name = 'pos_lines'
+        """,
+        ledger=base_content.ledger,
+    )
+    row = page.table("Ingest").row("pos_lines")
+    heads = ("Files", "Received", "Accepted", "Quarantined", "Duplicates", "Unexplained")
+    assert tuple(row[head] for head in heads) == tuple(f"{int(count):,}" for count in counts)
+
+
+def test_every_table_cell_is_a_figure(page: PageReader, base_content: ReportContent) -> None:
+    known = set(figures(base_content)["text"].to_list()) | set(GROUPS)
+    names = {row.split(".", 1)[1].rsplit(".", 1)[0] for row in figures(base_content)["figure"].to_list()}
+    cells = [cell for table in page.tables for row in table.rows[1:] for cell in row]
+    assert len(cells) > 300
+    strange = [
+        cell
+        for cell in cells
+        if not NOT_A_FIGURE.fullmatch(cell)
+        and cell not in names
+        and not all(part in known for part in cell.split(DASH))
+    ]
+    assert strange == []
+
+
+def test_the_page_loads_nothing(base_content: ReportContent) -> None:
+    page = render(base_content)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe|<img|<object", page, re.IGNORECASE)
+    reader = PageReader(page)
+    links = [attributes.get("href") or "" for _, attributes in reader.tags if "href" in attributes]
+    anchors = {f"#{attributes['id']}" for _, attributes in reader.tags if "id" in attributes}
+    assert links
+    assert set(links) <= anchors
+    assert not [
+        tag
+        for tag, attributes in reader.tags
+        if "src" in attributes or any(name.startswith("on") for name in attributes)
+    ]
+    policy = next(attributes["content"] for _, attributes in reader.tags if attributes.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_equal_content_gives_equal_bytes_in_any_row_order(base_content: ReportContent) -> None:
+    names = ("series", "forecasts", "backtest", "accuracy", "ledger", "checks", "freshness")
+    shuffled = {name: getattr(base_content, name).sample(fraction=1, shuffle=True, seed=5) for name in names}
+    assert render(replace(base_content, **shuffled)) == render(base_content)
+
+
+def test_figures_are_unique_and_complete(base_content: ReportContent) -> None:
+    frame = figures(base_content)
+    assert frame.columns == ["section", "figure", "value", "text"]
+    assert frame["figure"].is_unique().all()
+    assert frame["text"].null_count() == 0
+    assert frame["value"].drop_nulls().is_finite().all()
+    assert frame["section"].unique(maintain_order=True).to_list() == [
+        "headline", "about", "sold", "outlook", "accuracy", "slices", "quality",
+    ]  # fmt: skip
+
+
+def test_outcomes_change_nothing_but_the_outcome(base_content: ReportContent) -> None:
+    """What happened after `as_of` may not leak into a statement that the page calls a forecast."""
+    later = pl.col("known_at") > AS_OF
+    bent = base_content.series.with_columns(
+        pl.when(later).then(pl.col("transactions") * 7 + 100).otherwise(pl.col("transactions")).alias("transactions"),
+        pl.when(later)
+        .then(pl.lit(9))
+        .otherwise(pl.col("net_sales_usd"))
+        .cast(pl.Decimal(18, 4))
+        .alias("net_sales_usd"),
+    )
+    before, after = (figures(content).rows() for content in (base_content, replace(base_content, series=bent)))
+    assert len(before) == len(after)
+    changed = {old[1] for old, new in zip(before, after, strict=True) if old != new}
+    assert "ahead_total.window.actual" in changed
+    allowed = re.compile(r"outcome(_horizon)?\..*|.*\.(actual|actual_over_expected|is_inside)|sentence\.outcome\.text")
+    assert [key for key in sorted(changed) if not allowed.fullmatch(key)] == []
+
+
+def test_hostile_names_stay_text(base_content: ReportContent) -> None:
+    hostile = "</table><script>alert('A.B@C')</script>{{ 7*7 }}"
+    swap = {"TEAS": hostile}
+    content = replace(
+        base_content,
+        lake_name="</style><img src=x onerror=alert(1)>",
+        source_notice="<b>bold</b> & more",
+        scope=Scope((*GROUPS[:2], hostile), 2, 6),
+        series=base_content.series.with_columns(pl.col("product_group").replace(swap)),
+        forecasts=base_content.forecasts.with_columns(pl.col("product_group").replace(swap)),
+        backtest=base_content.backtest.with_columns(pl.col("slice").replace(swap)),
+        checks=base_content.checks.with_columns(pl.lit("<i>x</i>").alias("outcome")),
+    )
+    page = render(content)
+    assert not re.search(r"<script|<img|<b>bold|<i>x|alert\('A", page)
+    reader = PageReader(page)
+    plain = PageReader(render(base_content))
+    assert [tag for tag, _ in reader.tags].count("td") == [tag for tag, _ in plain.tags].count("td")
+    start = "Product groups by net sales"
+    assert reader.table(start).row(hostile) | {"Product group": ""} == plain.table(start).row("TEAS") | {
+        "Product group": ""
+    }

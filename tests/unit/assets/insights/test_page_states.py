@@ -1,0 +1,121 @@
+"""What the page says in each state: no outcome yet, no champion, few tests, bad news, many groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from assets.insights.content import ReportContent
+from assets.insights.figure import FigureBook
+from assets.insights.page import figures, render
+from tests.unit.assets.insights.page_reader import PageReader
+from tests.unit.assets.insights.small_frames import AS_OF, STORES, make_backtest, make_forecasts, make_series
+
+MakeContent = Callable[..., ReportContent]
+DASH = "\N{EN DASH}"
+
+
+@pytest.fixture(scope="module")
+def page(base_content: ReportContent) -> PageReader:
+    return PageReader(render(base_content))
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def test_before_the_outcome_is_known_nothing_speaks_of_it(make_content: MakeContent) -> None:
+    reader = PageReader(render(make_content(series=make_series().filter(pl.col("known_at") <= AS_OF))))
+    assert "hen happened" not in " ".join(reader.texts)
+    assert "In range" not in reader.table("The next four weeks").rows[0]
+
+
+def test_without_matured_issues_the_page_says_so(make_content: MakeContent, base_content: ReportContent) -> None:
+    reader = PageReader(render(make_content(accuracy=base_content.accuracy.clear())))
+    assert any(text.startswith("No issued forecast has matured yet") for text in reader.texts)
+    assert not [table for table in reader.tables if table.caption.startswith("Forecasts that were")]
+
+
+def test_too_few_test_issues_give_no_range(make_content: MakeContent) -> None:
+    content = make_content(backtest=make_backtest(2))
+    reader = PageReader(render(content))
+    assert any(
+        text.startswith("No range is given for this total: the back-test holds 2 issues") for text in reader.texts
+    )
+    row = reader.table("The next four weeks").row("All 3 groups")
+    assert row["Range in tests"] == DASH
+    p50_sum = float(make_forecasts().filter(pl.col("method") == "catboost")["p50"].sum())
+    assert row["Expected"] == row["Sum of P50"] == _three_digits(p50_sum)
+    # The only bands left are the model's own, one for each example: another store and another group each.
+    assert sum(tag == "polygon" for tag, _ in reader.tags) == len(STORES)
+
+
+def test_without_a_champion_the_simple_rule_is_shown(make_content: MakeContent) -> None:
+    text = " ".join(PageReader(render(make_content(champion=None))).texts)
+    assert "no model has passed the gate yet" in text
+    assert "Why this model" not in text
+
+
+def test_a_warning_is_not_hidden(make_content: MakeContent, base_content: ReportContent, page: PageReader) -> None:
+    assert "Of 21 data rules none failed and 1 warned; all 2 tables are fresh." in page.texts
+    calm = make_content(checks=base_content.checks.with_columns(pl.lit(0).alias("warned")))
+    assert "All 21 data rules hold; all 2 tables are fresh." in PageReader(render(calm)).texts
+
+
+def test_bad_news_is_told(make_content: MakeContent, base_content: ReportContent) -> None:
+    content = make_content(
+        ledger=base_content.ledger.with_columns(pl.lit(0).alias("duplicates")),
+        checks=base_content.checks.with_columns(pl.lit(2).alias("failed")),
+        freshness=base_content.freshness.with_columns(pl.lit(value=False).alias("is_fresh")),
+    )
+    text = " ".join(PageReader(render(content)).texts)
+    assert "1 of 3 files do not add up." in text
+    assert "4 of the 21 data rules failed; 2 of 2 tables are late." in text
+    assert "Late: bronze.pos_lines, gold.demand_series." in text
+
+
+def test_silence_is_not_called_good_news(make_content: MakeContent, base_content: ReportContent) -> None:
+    empty = {name: getattr(base_content, name).clear() for name in ("ledger", "checks", "freshness")}
+    text = " ".join(PageReader(render(make_content(**empty))).texts)
+    for sentence in (
+        "No check has reported, so the data are not vouched for; no table has reported its freshness.",
+        "The ledger is empty",
+        "No check has reported. Do not rely on these numbers",
+        "No table has reported its freshness.",
+    ):
+        assert sentence in text
+
+
+def test_many_groups_show_both_ends(base_content: ReportContent) -> None:
+    copies = range(8)
+    widened = {
+        name: pl.concat(
+            [
+                getattr(base_content, name).with_columns(pl.format("{} {}", column, pl.lit(copy)).alias(column))
+                for copy in copies
+            ]
+        )
+        for name, column in (("series", "product_group"), ("forecasts", "product_group"))
+    }
+    book = FigureBook.from_frame(figures(replace(base_content, **widened)))
+    assert (len(book.rows("sold_group")), len(book.rows("ahead_group"))) == (16, 16)
+    assert book.value("sold_groups", "all", "not_listed") == 8
+    total = book.value("sold_total", "all", "recent_measure")
+    once = FigureBook.from_frame(figures(base_content)).value("sold_total", "all", "recent_measure")
+    assert total == 8 * (once or 0)
+
+
+def test_a_year_ago_is_compared_only_when_known(base_content: ReportContent) -> None:
+    weeks = [pl.col(name) - pl.duration(weeks=52) for name in ("week_start_date", "known_at")]
+    older = base_content.series.filter(~pl.col("is_partial_week")).with_columns(*weeks)
+    book = FigureBook.from_frame(figures(replace(base_content, series=pl.concat([base_content.series, older]))))
+    last, outcome = (
+        book.value(*key) for key in (("sold_total", "all", "recent_measure"), ("ahead_total", "window", "actual"))
+    )
+    assert book.value("sold_total", "all", "year_ago_measure") == last
+    assert book.value("ahead_total", "window", "year_ago") == outcome
+    assert "on the same weeks a year ago" in book.text("sentence", "ahead", "text")
+    assert not FigureBook.from_frame(figures(base_content)).has("sold_total", "all", "year_ago_measure")

@@ -1,0 +1,402 @@
+"""The loader: what it accepts, what it refuses, and that a refusal names file, path and rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+import yaml
+from open_data_contract_standard.model import OpenDataContractStandard
+
+from checks.contracts.loader import FOLDER, ContractError, load_contract, load_contracts
+from checks.contracts.model import Contract
+from checks.contracts.odcs import read_document
+from checks.contracts.spark_schema import arrow_schema
+from ml.features import feature_table_columns
+from ml.series import SERIES_SCHEMA
+
+Document = dict[str, Any]
+Contracts = Mapping[tuple[str, str], Contract]
+FILES = sorted(FOLDER.glob("*/*.odcs.yaml"))
+
+
+def column(document: Document, name: str) -> Document:
+    return next(entry for entry in document["schema"][0]["properties"] if entry["name"] == name)
+
+
+def quality(document: Document, rule_id: str) -> Document:
+    return next(entry for entry in document["schema"][0]["quality"] if entry["id"] == rule_id)
+
+
+def reference_data(name: str) -> Path:
+    folder = os.environ.get("LIFTLAKE_REFERENCE_DATA")
+    if not folder:
+        pytest.skip("LIFTLAKE_REFERENCE_DATA is not set: the published ODCS schema and examples are not here")
+    return Path(folder) / name
+
+
+# ---------------------------------------------------------------- the real files
+def test_every_file_is_a_contract(contracts: Contracts) -> None:
+    assert {f"{layer}/{name}.odcs.yaml" for layer, name in contracts} == {
+        path.relative_to(FOLDER).as_posix() for path in FILES
+    }
+    assert all(contract.file == f"{key[0]}/{key[1]}.odcs.yaml" for key, contract in contracts.items())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_round_trip(path: Path, tmp_path: Path) -> None:
+    """Written out by the standard's own package and read again, a contract is the same."""
+    copy = tmp_path / path.parent.name / path.name
+    copy.parent.mkdir()
+    copy.write_text(OpenDataContractStandard.from_file(str(path)).to_yaml(), encoding="utf-8")
+    first, second = load_contract(path), load_contract(copy)
+    assert dataclasses.replace(first, sha256="") == dataclasses.replace(second, sha256="")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_valid_under_the_schema_of_the_package(path: Path) -> None:
+    text = files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    jsonschema.Draft201909Validator(schema).validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_valid_under_the_published_schema(path: Path) -> None:
+    schema = json.loads(reference_data("odcs").joinpath("odcs-json-schema-v3.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.Draft201909Validator(schema).validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def test_published_examples_are_read() -> None:
+    examples = sorted(reference_data("odcs").glob("examples/*/*.odcs.yaml"))
+    assert len(examples) == 17
+    for path in examples:
+        document, raw = read_document(path)
+        assert document.id == raw["id"]
+
+
+def test_references_point_to_ids(contracts: Contracts) -> None:
+    """The standard resolves a reference by `id`, so what is referred to must have one."""
+    pattern = re.compile(r"to: (\S+)#/schema/(\w+)/properties/(\w+)|- (\S+)#/schema/(\w+)/properties/(\w+)")
+    found = 0
+    for path in FILES:
+        for match in pattern.finditer(path.read_text(encoding="utf-8")):
+            file, table, name = [part for part in match.groups() if part is not None]
+            target = yaml.safe_load((path.parent / file).resolve().read_text(encoding="utf-8"))
+            assert target["schema"][0]["id"] == table
+            assert column(target, name)["id"] == name
+            found += 1
+    rules = [rule for contract in contracts.values() for rule in contract.rules if rule.kind == "foreign_key"]
+    assert found == sum(len(rule.arguments["keys"]) for rule in rules) > 0
+
+
+def test_households_are_named_in_bronze_only(contracts: Contracts) -> None:
+    for contract in contracts.values():
+        if contract.layer != "bronze":
+            assert "household_id" not in contract.column_names
+            assert all(entry.classification != "pii" for entry in contract.columns)
+        for entry in contract.columns:
+            expected = {"household_id": "pii", "household_token": "pseudonymous"}.get(entry.name, entry.classification)
+            assert entry.classification == expected
+
+
+def test_tables_that_ml_computes_have_the_columns_of_ml(contracts: Contracts) -> None:
+    for name, columns in (("demand_features", feature_table_columns()), ("demand_series", SERIES_SCHEMA)):
+        empty = pl.DataFrame(schema=columns).to_arrow(compat_level=pl.CompatLevel.oldest())
+        schema = arrow_schema(contracts["gold", name])
+        assert schema.names == empty.schema.names
+        assert [str(a).replace("large_", "") for a in empty.schema.types] == [str(a) for a in schema.types]
+
+
+def test_facts_of_one_contract(contracts: Contracts) -> None:
+    contract = contracts["silver", "fct_promotions"]
+    assert contract.grain == "One row per product, store, week and kind of promotion."
+    assert contract.owner == "team:data-platform"
+    assert contract.primary_key == ("week_start_date", "product_id", "store_id", "kind")
+    assert (contract.published_name, contract.audit_name) == ("silver.fct_promotions", "silver_audit.fct_promotions")
+    assert contracts["bronze", "promotions"].audit_name == "bronze.promotions"
+    assert (contract.freshness.days, contract.freshness.column) == (8, "known_at")
+    warnings = {rule.id for rule in contract.all_rules} - {rule.id for rule in contract.blocking_rules}
+    assert warnings == {"product_id_in_dim_product", "store_id_in_dim_store"}
+    assert {"schema", "primary_key", "kind_enum", "kind_not_null"} <= {rule.id for rule in contract.blocking_rules}
+
+
+# ---------------------------------------------------------------- what is refused
+def _drop(key: str) -> Callable[[Document], None]:
+    return lambda document: document.pop(key)
+
+
+def _set(path: str, value: Any) -> Callable[[Document], None]:
+    """Sets a value at a path such as schema.0.name."""
+
+    def change(document: Document) -> None:
+        *steps, last = path.split(".")
+        spot: Any = document
+        for step in steps:
+            spot = spot[int(step)] if step.isdigit() else spot[step]
+        spot[last] = value
+
+    return change
+
+
+def _column(name: str, /, **values: Any) -> Callable[[Document], None]:
+    return lambda document: column(document, name).update(values)
+
+
+def _rule(rule_id: str, /, **values: Any) -> Callable[[Document], None]:
+    return lambda document: quality(document, rule_id).update(values)
+
+
+def _implementation(**values: Any) -> Callable[[Document], None]:
+    return _rule("zero_quantity_flag", implementation=values)
+
+
+def _add_quality(entry: Document) -> Callable[[Document], None]:
+    return lambda document: document["schema"][0]["quality"].append(entry)
+
+
+STORE = "schema[0].properties[4]"
+FLAG = "schema[0].quality[1]"
+REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
+    "no owner": (_drop("team"), "team.name", "must be one of data-platform"),
+    "unknown team": (_set("team.name", "nobody"), "team.name", "'nobody'"),
+    "other version": (_set("apiVersion", "v3.0.2"), "apiVersion", "must be 'v3.1.0'"),
+    "draft": (_set("status", "draft"), "status", "must be 'active'"),
+    "no semantic version": (_set("version", "1"), "version", "MAJOR.MINOR.PATCH"),
+    "two tables": (lambda d: d["schema"].append(dict(d["schema"][0])), "schema", "exactly one table"),
+    "other physical name": (_set("schema.0.physicalName", "x.y"), "schema[0].physicalName", "'bronze.pos_lines'"),
+    "no grain": (
+        _set("schema.0.dataGranularityDescription", "Lines."),
+        "schema[0].dataGranularityDescription",
+        "One row per",
+    ),
+    "grain of two sentences": (
+        _set("schema.0.dataGranularityDescription", "One row per line. And so on."),
+        "schema[0].dataGranularityDescription",
+        "one sentence",
+    ),
+    "no table description": (_set("schema.0.description", ""), "schema[0].description", "what the table is for"),
+    "no freshness": (_drop("slaProperties"), "slaProperties", "exactly one property: freshness"),
+    "further service level": (
+        lambda d: d["slaProperties"].append({"property": "retention", "value": 1}),
+        "slaProperties",
+        "exactly one property: freshness",
+    ),
+    "freshness of no column": (
+        _set("slaProperties.0.element", "pos_lines.nothing"),
+        "slaProperties[0].element",
+        "'nothing'",
+    ),
+    "freshness of the table only": (
+        _set("slaProperties.0.element", "pos_lines"),
+        "slaProperties[0].element",
+        "event_at",
+    ),
+    "freshness unit": (_set("slaProperties.0.unit", "y"), "slaProperties[0].unit", "d or h"),
+    "freshness of zero": (_set("slaProperties.0.value", 0), "slaProperties[0].value", "positive"),
+    "field of nobody": (_set("price", {"priceAmount": 1}), "price", "not supported"),
+    "nested field of nobody": (_column("store_id", encryptedName="x"), f"{STORE}.encryptedName", "not supported"),
+    "misspelt field": (_column("store_id", requierd=True), f"{STORE}.requierd", "not supported"),
+    "wrong shape": (_set("schema.0.properties", "none"), "schema.0.properties", "is not ODCS"),
+    "unknown type": (
+        _column("store_id", physicalType="VARCHAR(9)"),
+        f"{STORE}.physicalType",
+        "'VARCHAR(9)' is not one of",
+    ),
+    "impossible decimal": (_column("store_id", physicalType="DECIMAL(4,18)"), f"{STORE}.physicalType", "DECIMAL(4,18)"),
+    "types that differ": (_column("store_id", logicalType="number"), f"{STORE}.logicalType", "must be 'string'"),
+    "no column description": (_column("store_id", description=" "), f"{STORE}.description", "needs a description"),
+    "classification": (_column("store_id", classification="secret"), f"{STORE}.classification", "one of pii"),
+    "key with a hole": (_column("product_id", primaryKeyPosition=3), "schema[0].properties", "count the key columns"),
+    "key that may be null": (
+        _column("product_id", required=False),
+        "schema[0].properties",
+        "'product_id' must be required",
+    ),
+    "column twice": (_column("store_id", name="product_id"), "schema[0].properties", "'product_id' stands 2 times"),
+    "minimum of a text": (
+        _column("store_id", logicalTypeOptions={"minimum": 1}),
+        f"{STORE}.logicalTypeOptions",
+        "no minimum",
+    ),
+    "pattern that is none": (
+        _column("store_id", logicalTypeOptions={"pattern": "^("}),
+        f"{STORE}.logicalTypeOptions.pattern",
+        "no regular expression",
+    ),
+    "pattern without anchor": (
+        _column("store_id", logicalTypeOptions={"pattern": "x"}),
+        f"{STORE}.logicalTypeOptions.pattern",
+        "start with ^",
+    ),
+    "two minimums": (
+        _column("week_start_date", logicalTypeOptions={"minimum": "2000-01-01", "exclusiveMinimum": "2000-01-01"}),
+        "schema[0].properties[6].logicalTypeOptions",
+        "not both",
+    ),
+    "no date": (
+        _column("week_start_date", logicalTypeOptions={"minimum": "soon"}),
+        "schema[0].properties[6].logicalTypeOptions.minimum",
+        "no ISO 8601 date",
+    ),
+    "empty range": (
+        _column("quantity_units", logicalTypeOptions={"minimum": 2, "maximum": 1}),
+        "schema[0].properties[7].logicalTypeOptions",
+        "above the maximum",
+    ),
+    "unknown severity": (_rule("zero_quantity_flag", severity="info"), f"{FLAG}.severity", "'info'"),
+    "other engine": (_rule("zero_quantity_flag", engine="soda"), f"{FLAG}.engine", "must be 'liftlake'"),
+    "unknown kind": (_implementation(kind="magic"), f"{FLAG}.implementation.kind", "'magic'"),
+    "unknown column": (
+        _implementation(kind="expression", expression="store = 1"),
+        f"{FLAG}.implementation.expression",
+        "'store' is no column",
+    ),
+    "no column": (
+        _implementation(kind="expression", expression="1 = 1"),
+        f"{FLAG}.implementation.expression",
+        "names no column",
+    ),
+    "argument of nobody": (
+        _implementation(kind="expression", expression="quantity_units = 0", tolerance=1),
+        f"{FLAG}.implementation.tolerance",
+        "is not supported",
+    ),
+    "threshold that would be ignored": (_rule("zero_quantity_flag", mustBe=3), f"{FLAG}.mustBe", "not supported"),
+    "metric that is not checked": (
+        _add_quality({"id": "x", "metric": "missingValues", "mustBe": 0}),
+        "schema[0].quality[5]",
+        "'missingValues' is not supported",
+    ),
+    "query in SQL": (
+        _add_quality({"id": "x", "type": "sql", "query": "SELECT 1", "mustBe": 1}),
+        "schema[0].quality[5].query",
+        "not supported",
+    ),
+    "duplicates that are allowed": (
+        _add_quality({"id": "x", "metric": "duplicateValues", "arguments": {"properties": ["store_id"]}, "mustBe": 5}),
+        "schema[0].quality[5].mustBe",
+        "must be 0",
+    ),
+    "row count without a bound": (
+        _add_quality({"id": "x", "metric": "rowCount"}),
+        "schema[0].quality[5]",
+        "exactly one bound",
+    ),
+    "rule without an id": (
+        _add_quality({"type": "custom", "engine": "liftlake", "implementation": {"kind": "expression"}}),
+        "schema[0].quality[5]",
+        "needs an id",
+    ),
+    "rule id twice": (_rule("zero_quantity_flag", id="row_count"), "", "'row_count' stands 2 times"),
+    "reference of another shape": (
+        _column("store_id", relationships=[{"to": "dim_store.store_id"}]),
+        f"{STORE}.relationships[0].to",
+        "must be FILE.odcs.yaml#",
+    ),
+    "custom property of nobody": (
+        _column(
+            "store_id",
+            relationships=[
+                {
+                    "to": "../silver/dim_store.odcs.yaml#/schema/dim_store/properties/store_id",
+                    "customProperties": [{"property": "x", "value": 1}],
+                }
+            ],
+        ),
+        f"{STORE}.relationships[0].customProperties.x",
+        "is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusal_names_file_path_and_rule(case: str, document: Document, write: Callable[[Document], Path]) -> None:
+    change, path, words = REFUSALS[case]
+    change(document)
+    with pytest.raises(ContractError) as caught:
+        load_contract(write(document))
+    assert caught.value.file == "bronze/pos_lines.odcs.yaml"
+    assert caught.value.path == path
+    assert words in caught.value.rule
+    assert str(caught.value).startswith("bronze/pos_lines.odcs.yaml: ")
+
+
+def test_unchanged_document_is_accepted(document: Document, write: Callable[[Document], Path]) -> None:
+    """The refusals above come from their change, not from the way the document is written."""
+    assert load_contract(write(document)).name == "pos_lines"
+
+
+def test_pii_outside_bronze_is_refused(write: Callable[[Document], Path]) -> None:
+    text = (FOLDER / "silver" / "dim_household.odcs.yaml").read_text(encoding="utf-8")
+    with pytest.raises(ContractError, match="pii stays in bronze"):
+        load_contract(write(yaml.safe_load(text.replace("pseudonymous", "pii"))))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("id: a\nid: b\n", "the key 'id' stands twice"), ("- 1\n", "must be a mapping"), ("a: [", "is not valid YAML")],
+)
+def test_bad_yaml(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bronze" / "x.odcs.yaml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ContractError, match=words):
+        load_contract(path)
+
+
+def test_misplaced_file(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"<layer>/<name>\.odcs\.yaml"):
+        load_contract(tmp_path / "copper" / "x.odcs.yaml")
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"holds no <layer>/<name>"):
+        load_contracts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("../silver/dim_nothing.odcs.yaml#/schema/dim_nothing/properties/store_id", "silver.dim_nothing, which has no"),
+        ("pos_lines.odcs.yaml#/schema/pos_lines/properties/nothing", "bronze.pos_lines.nothing, no such column"),
+        ("pos_lines.odcs.yaml#/schema/pos_lines/properties/quantity_units", "differ in type"),
+    ],
+)
+def test_reference_to_nowhere(
+    document: Document, write: Callable[[Document], Path], tmp_path: Path, to: str, words: str
+) -> None:
+    column(document, "store_id")["relationships"] = [{"to": to}]
+    write(document)
+    with pytest.raises(ContractError, match=words):
+        load_contracts(tmp_path)
+
+
+def test_reconciliation_with_an_unknown_column(
+    document: Document, write: Callable[[Document], Path], tmp_path: Path
+) -> None:
+    implementation = {
+        "kind": "reconcile",
+        "other": "bronze.pos_lines",
+        "group_by": ["store_id"],
+        "measures": {"units": ["sum(quantity_units)", "sum(pieces)"]},
+    }
+    entry = {"id": "x", "type": "custom", "engine": "liftlake", "implementation": implementation}
+    document["schema"][0]["quality"].append(entry)
+    write(document)
+    with pytest.raises(ContractError, match=r"bronze\.pos_lines: 'pieces' is no column"):
+        load_contracts(tmp_path)
+
+
+def test_content_hash_follows_the_file(document: Document, write: Callable[[Document], Path]) -> None:
+    first = load_contract(write(document))
+    document["schema"][0]["description"] += " More."
+    assert load_contract(write(document)).sha256 != first.sha256
