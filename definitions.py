@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
@@ -35,6 +36,9 @@ def build_graph(settings: Settings) -> Graph:
 
 def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """The whole graph of one lake; `overrides` replaces resources by name."""
+    # Dagster marks features as beta that this project pins and tests; a user cannot act on that.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     graph = build_graph(settings)
     assets = [
         *bronze_assets(graph),
@@ -46,13 +50,14 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
         *insight_assets(graph),
     ]
     keys = {key for asset in assets for key in (asset.keys if isinstance(asset, dg.AssetsDefinition) else [asset.key])}
+    all_jobs = jobs(graph)
     contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]
     return dg.Definitions(
         assets=assets,
         asset_checks=[*audit_checks(contracts), *freshness_checks(contracts)],
-        jobs=jobs(graph),
+        jobs=all_jobs,
         schedules=schedules(graph),
-        sensors=sensors(graph),
+        sensors=sensors(graph, all_jobs),
         resources={"lake": _lake(settings), "dbt": dbt_resource(), "registry": Registry(settings), **(overrides or {})},
         # A step costs 0.01 s in process and 1.7 CPU-seconds in a process of its own; Spark does the heavy work anyway.
         executor=dg.in_process_executor,
@@ -68,4 +73,7 @@ def _lake(settings: Settings) -> dg.ResourceDefinition:
     return dg.ResourceDefinition(opened, description="The tables of the lake; one run writes at a time.")
 
 
-defs = build_definitions(load_settings())
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads: the graph of the lake that the environment names."""
+    return build_definitions(load_settings())

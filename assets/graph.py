@@ -7,7 +7,7 @@ here: what any table holds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -72,10 +72,11 @@ class Graph:
         looks_back: Iterable[Key] = (),
         settings: Sequence[object] = (),
         condition: dg.AutomationCondition | None = None,
-    ) -> dict[str, Any]:
-        """Arguments of `@dg.asset` for the table (layer, name).
+    ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+        """The decorator that makes a function the asset of the table (layer, name).
 
         Args:
+            layer, name: the table's contract.
             kinds: what made the table, shown as icons.
             code: files whose content is the version of the asset's code.
             deps: upstream tables, read for the same week where both are weekly.
@@ -85,26 +86,42 @@ class Graph:
             condition: when automation materialises it.
         """
         contract = self.contract(layer, name)
-        back = dg.TimeWindowPartitionMapping(start_offset=-len(self.week_keys()), allow_nonexistent_upstream_partitions=True)
-        return {
-            "key": dg.AssetKey(contract.key),
-            "deps": [
+        back = dg.TimeWindowPartitionMapping(
+            start_offset=-len(self.week_keys()), allow_nonexistent_upstream_partitions=True
+        )
+        return dg.asset(
+            key=dg.AssetKey(contract.key),
+            deps=[
                 *(dg.AssetDep(dg.AssetKey(key)) for key in deps),
                 *(dg.AssetDep(dg.AssetKey(key), partition_mapping=back) for key in looks_back),
             ],
-            "partitions_def": self.weeks if weeks else None,
-            "backfill_policy": dg.BackfillPolicy.single_run() if weeks else None,
-            "group_name": layer,
-            "kinds": kinds,
-            "owners": [f"team:{contract.owner}"],
-            "description": contract.description,
-            "metadata": static_metadata(contract),
-            "tags": {"layer": layer, **({WEEKS_TAG: weeks} if weeks else {})},
-            "code_version": code_digest(code, contract, settings),
-            "freshness_policy": freshness_policy(contract),
-            "automation_condition": condition,
-            "retry_policy": RETRIES,
-        }
+            partitions_def=self.weeks if weeks else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if weeks else None,
+            group_name=layer,
+            kinds=kinds,
+            owners=[f"team:{contract.owner}"],
+            description=contract.description,
+            metadata=static_metadata(contract),
+            tags={"layer": layer, **({WEEKS_TAG: weeks} if weeks else {})},
+            code_version=code_digest(code, contract, settings),
+            freshness_policy=freshness_policy(contract),
+            automation_condition=condition,
+            retry_policy=RETRIES,
+        )
+
+    def side_table(self, layer: str, name: str, *, kinds: set[str], written_by: Iterable[Key]) -> dg.AssetSpec:
+        """A table without a step of its own: the steps of other assets write it."""
+        contract = self.contract(layer, name)
+        return dg.AssetSpec(
+            key=dg.AssetKey(contract.key),
+            deps=[dg.AssetKey(key) for key in written_by],
+            group_name=layer,
+            kinds=kinds,
+            owners=[f"team:{contract.owner}"],
+            description=contract.description,
+            metadata=static_metadata(contract),
+            tags={"layer": layer},
+        )
 
     def source_files(self, table: str) -> list[Path]:
         """The files of a source table: the source's own folder, then the landing folder."""
@@ -117,6 +134,10 @@ class Graph:
     def week_keys(self) -> Sequence[str]:
         """Every partition key of the lake, oldest first."""
         return self.weeks.get_partition_keys()
+
+    def week_dates(self) -> list[date]:
+        """The first day of every business week of the lake, oldest first."""
+        return [date.fromisoformat(key) for key in self.week_keys()]
 
     def cutoff_week(self) -> date:
         """The last business week that is over at the lake's clock.
@@ -172,7 +193,9 @@ def _table_column(column: Column) -> dg.TableColumn:
     return dg.TableColumn(column.name, column.type, column.description, constraints=constraints, tags=tags)
 
 
-def provenance(context: dg.AssetExecutionContext, lake: Lake, contract: Contract, contracts: Mapping[Key, Contract]) -> Provenance:
+def provenance(
+    context: dg.AssetExecutionContext, lake: Lake, contract: Contract, contracts: Mapping[Key, Contract]
+) -> Provenance:
     """What the running asset is made from: its code and the versions of the tables it depends on."""
     key = dg.AssetKey(contract.key)
     spec = context.assets_def.specs_by_key[key]

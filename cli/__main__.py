@@ -9,61 +9,62 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
-import typer.main
 
-# name -> (module, one-line help); the module holds `app`, a Typer with one command or a group
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("cli.demo", "Build the demo lake: a grocer's year, a gated model, forecasts and a report."),
-    "up": ("cli.server", "Open the Dagster UI on the lake (foreground)."),
-    "down": ("cli.server", "Stop the lake's local Spark server."),
-    "doctor": ("cli.doctor", "One line per precondition, with the mend for what fails."),
-    "status": ("cli.status", "What the lake holds: counts, versions, freshness, champions."),
-    "ingest": ("cli.ingest", "Ingest the files of a folder or one file."),
-    "plan": ("cli.run", "What would be rebuilt, and why."),
-    "run": ("cli.run", "Rebuild what is behind, or a selection."),
-    "check": ("cli.check", "Run contract and freshness checks; exit code 1 when one fails."),
-    "contract": ("cli.contract", "Lint contracts and build what is generated from them."),
-    "champion": ("cli.models", "The champion model and its history."),
-    "forecast": ("cli.models", "Show issued forecasts."),
-    "report": ("cli.report", "Where the newest report lies."),
-    "bench": ("cli.bench", "Run a benchmark program."),
+# name -> (module, function or group in it, one-line help)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("cli.demo", "demo", "Build the demo lake: a grocer's year, a gated model, forecasts and a report."),
+    "up": ("cli.server", "up", "Open the Dagster UI on the lake (foreground)."),
+    "down": ("cli.server", "down", "Stop the lake's local Spark server."),
+    "doctor": ("cli.doctor", "doctor", "One line per precondition, with the mend for what fails."),
+    "status": ("cli.status", "status", "What the lake holds: counts, versions, freshness, champions."),
+    "ingest": ("cli.ingest", "ingest", "Ingest the files of a folder or one file."),
+    "plan": ("cli.run", "plan", "What would be rebuilt, and why."),
+    "run": ("cli.run", "run", "Rebuild what is behind, or a selection."),
+    "check": ("cli.check", "check", "Run contract and freshness checks; exit code 1 when one fails."),
+    "contract": ("cli.contract", "contract", "Lint contracts and build what is generated from them."),
+    "champion": ("cli.models", "champion", "The champion model and its history."),
+    "forecast": ("cli.models", "forecast", "Show issued forecasts."),
+    "report": ("cli.report", "report", "Where the newest report lies."),
+    "bench": ("cli.bench", "bench", "Run a benchmark program."),
 }
 
 
-class LazyCommands(click.Group):
-    """Loads the module of a sub-command when it is asked for."""
+def application(called: str | None) -> typer.Typer:
+    """The command line with one sub-command loaded; the others are there by name and help only."""
+    root = typer.Typer(
+        name="liftlake",
+        help="Receipts, promotions and offers to governed tables, forecasts and measured lift.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+    @root.callback()
+    def liftlake() -> None:
+        """Receipts, promotions and offers to governed tables, forecasts and measured lift."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        app: typer.Typer = importlib.import_module(COMMANDS[cmd_name][0]).app
-        found = typer.main.get_command(app)
-        return found.commands[cmd_name] if isinstance(found, click.Group) and cmd_name in found.commands else found
+    for name, (module, attribute, text) in COMMANDS.items():
+        if name != called:
+            root.command(name, help=text)(_not_loaded)
+            continue
+        found = getattr(importlib.import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            root.add_typer(found, name=name, help=text)
+        else:
+            root.command(name)(found)
+    return root
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+def _not_loaded() -> None:
+    """Stands for a sub-command in the list of `--help`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    group = LazyCommands(name="liftlake", help="Receipts and promotions to forecasts and measured lift.")
-    result = group.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    return int(result or 0)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    application(next((word for word in given if not word.startswith("-")), None))(given)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except click.exceptions.Exit as request:
-        sys.exit(request.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(1)
+    main()

@@ -16,11 +16,9 @@ from checks.asset_checks.audit import CONTRACT_CHECK
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
 from cli.session import Session, session
 
-app = typer.Typer()
 CHECK_JOB = "all_checks"
 
 
-@app.command()
 @command
 def check(
     selection: list[str] | None = typer.Argument(None, help="Tables such as silver.dim_product, or layers."),
@@ -90,13 +88,14 @@ def run_checks(opened: Session, keys: list[dg.AssetKey]) -> list[dict[str, Any]]
 def rows_of(evaluation: AssetCheckEvaluation) -> list[dict[str, Any]]:
     """One result per rule of a contract check, one for any other check."""
     asset = ".".join(evaluation.asset_key.path)
+    rules: Any = evaluation.metadata["rules"].value if "rules" in evaluation.metadata else []
     if evaluation.check_name == CONTRACT_CHECK:
         return [
             {
                 "asset": asset, "check": rule["rule"], "partition": None, "severity": rule["severity"],
                 "outcome": rule["outcome"], "failing_rows": rule["failing_rows"], "example": rule["example"],
             }
-            for rule in evaluation.metadata["rules"].value
+            for rule in rules
         ]  # fmt: skip
     severity = "warn" if evaluation.severity == dg.AssetCheckSeverity.WARN else "error"
     outcome = "passed" if evaluation.passed else "failed"

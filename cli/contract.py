@@ -9,15 +9,10 @@ from checks.contracts.loader import load_contracts
 from cli.output import JSON_OPTION, SAYS_NO, command, out, print_json
 from resources.settings import PROJECT_ROOT
 
-app = typer.Typer(name="contract", help="Contracts and what is generated from them.")
+contract = typer.Typer(help="Contracts and what is generated from them.")
 
 
-@app.callback()
-def contract() -> None:
-    """Contracts and what is generated from them."""
-
-
-@app.command()
+@contract.command()
 @command
 def lint(as_json: bool = JSON_OPTION) -> None:
     """Read every contract; exit code 2 and the file, path and rule when one is wrong."""
@@ -30,7 +25,7 @@ def lint(as_json: bool = JSON_OPTION) -> None:
         out.print(f"{len(contracts)} contracts, {rules} rules, {blocking} of them blocking.")
 
 
-@app.command()
+@contract.command()
 @command
 def build(
     check: bool = typer.Option(False, "--check", help="Write nothing; exit code 1 when a generated file differs."),

@@ -13,13 +13,12 @@ from cli.session import session
 from cli.status import lake_status, show
 from resources.settings import Lake, load_settings, write_lake
 
-app = typer.Typer()
 
-
-@app.command()
 @command
 def demo(
-    next_week: bool = typer.Option(False, "--next-week", help="Let one more business week pass, then bring the lake up."),
+    next_week: bool = typer.Option(
+        False, "--next-week", help="Let one more business week pass, then bring the lake up."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Build the demo lake, or bring it up to date: what is not behind is left alone."""

@@ -10,10 +10,7 @@ from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json
 from resources.preconditions import look
 from resources.settings import load_settings
 
-app = typer.Typer()
 
-
-@app.command()
 @command
 def doctor(as_json: bool = JSON_OPTION) -> None:
     """One line per precondition, with the mend for what fails. Exit code 2 when one fails."""

@@ -12,12 +12,10 @@ from cli.output import JSON_OPTION, WRONG_USE, command, err, print_json, stop
 from cli.session import session
 from resources.ingest import Ingest, Receipt, file_sha256
 from resources.inventory import COUNTS
+from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
 
-app = typer.Typer()
 
-
-@app.command()
 @command
 def ingest(
     path: Path = typer.Argument(..., help="A file, or a folder of files."),
@@ -42,7 +40,7 @@ def ingest(
             files.append({"name": file.name, "sha256": file_sha256(file), "outcome": outcome, "reason": None})
             err.print(describe(table, file, receipt), highlight=False)
             receipts += [receipt] if receipt else []
-        rules = broken_rules(opened.lake.query, receipts)
+        rules = broken_rules(opened.lake, receipts)
     if as_json:
         totals = {count: sum(getattr(receipt, count) for receipt in receipts) for count in COUNTS}
         print_json({**totals, "files": files, "rules": rules})
@@ -66,12 +64,12 @@ def describe(table: str, file: Path, receipt: Receipt | None) -> str:
     return f"{file.name} -> bronze.{table}: {counts}"
 
 
-def broken_rules(query, receipts: list[Receipt]) -> dict[str, int]:
+def broken_rules(lake: Lake, receipts: list[Receipt]) -> dict[str, int]:
     """Rule id -> quarantined records of these files that broke it."""
     batches = ", ".join(f"'{receipt.batch_id}'" for receipt in receipts if receipt.quarantined)
     if not batches:
         return {}
-    rows = query(
+    rows = lake.query(
         "SELECT rule, COUNT(*) AS n FROM bronze.quarantine LATERAL VIEW explode(rule_ids) AS rule "
         f"WHERE batch_id IN ({batches}) GROUP BY rule ORDER BY rule"
     )

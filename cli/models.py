@@ -8,12 +8,9 @@ from rich.table import Table
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
 
-app = typer.Typer(help="Models and forecasts.")
-forecast = typer.Typer(name="forecast", help="Issued forecasts.")
-app.add_typer(forecast)
+forecast = typer.Typer(help="Issued forecasts.")
 
 
-@app.command()
 @command
 def champion(as_json: bool = JSON_OPTION) -> None:
     """The champion history, newest last."""

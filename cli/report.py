@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from assets.insights.report import report_path
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from resources.settings import load_settings
 
-app = typer.Typer()
 
-
-@app.command()
 @command
 def report(as_json: bool = JSON_OPTION) -> None:
     """Where the newest report lies."""

@@ -12,12 +12,10 @@ from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print
 from cli.session import Session, session
 from resources.settings import Settings, load_settings, write_lake
 
-app = typer.Typer(help="Rebuild what is behind.")
 SELECTION = typer.Argument(None, help="Tables such as gold.demand_series; none means all that is behind.")
 AS_OF = typer.Option(None, "--as-of", help="Move the lake's clock to this instant first, e.g. 2017-12-11T05:00:00Z.")
 
 
-@app.command()
 @command
 def plan(as_json: bool = JSON_OPTION) -> None:
     """What would be rebuilt, and why. Runs nothing."""
@@ -33,7 +31,6 @@ def plan(as_json: bool = JSON_OPTION) -> None:
             out.print(f"{'.'.join(item.key):<32} {item.reason}{weeks}", highlight=False, soft_wrap=True)
 
 
-@app.command()
 @command
 def run(
     selection: list[str] | None = SELECTION,
@@ -78,7 +75,10 @@ def selected(opened: Session, names: list[str], first: str | None, last: str | N
         if name in names:
             weeks = node.wanted
             if weeks is not None and (first or last):
-                weeks = (date.fromisoformat(first) if first else weeks[0], date.fromisoformat(last) if last else weeks[1])
+                weeks = (
+                    date.fromisoformat(first) if first else weeks[0],
+                    date.fromisoformat(last) if last else weeks[1],
+                )
             work.append(Work(node.key, "asked for", weeks))
     return work
 

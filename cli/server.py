@@ -9,10 +9,7 @@ from resources import spark_server
 from resources.instance import run_ui
 from resources.settings import load_settings
 
-app = typer.Typer(help="The processes of a lake.")
 
-
-@app.command()
 @command
 def up() -> None:
     """Open the Dagster UI on the lake, on the loopback address; Ctrl-C stops it."""
@@ -21,7 +18,6 @@ def up() -> None:
     raise typer.Exit(run_ui(settings))
 
 
-@app.command()
 @command
 def down(as_json: bool = JSON_OPTION) -> None:
     """Stop the lake's local Spark server, if one runs."""

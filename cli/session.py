@@ -6,8 +6,7 @@ command prints.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -52,7 +51,7 @@ class Session:
         """Run the work with a progress bar; stops at the first run that fails and returns why."""
         self.lake.claim()
         runs = as_runs(work, self.nodes())
-        with _progress(runs, self.definitions) as on_event:
+        with _progress(runs) as on_event:
             for run in runs:
                 failures = execute(self.definitions, self.instance, run, on_event)
                 if failures:
@@ -67,9 +66,6 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
     Raises:
         SettingsError and the other user errors of cli.output.
     """
-    # Dagster marks features that this project pins and tests as beta; a user cannot act on that.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    warnings.simplefilter("ignore", dg.PreviewWarning)
     chosen = settings or load_settings()
     home = writable_home(chosen)
     if not home.is_met:
@@ -83,7 +79,7 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
 
 
 @contextmanager
-def _progress(runs: Sequence[Run], definitions: dg.Definitions) -> Iterator:
+def _progress(runs: Sequence[Run]) -> Iterator[Callable[[DagsterEvent], None]]:
     """A bar over steps on a terminal, one line per finished step elsewhere."""
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as bar:

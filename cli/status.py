@@ -12,14 +12,13 @@ from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import Session, session
 from resources.inventory import holdings
 
-app = typer.Typer()
 
-
-@app.command()
 @command
 def status(
     as_json: bool = JSON_OPTION,
-    digests: bool = typer.Option(False, "--digests", help="Also compute the canonical digest of every table (minutes)."),
+    digests: bool = typer.Option(
+        False, "--digests", help="Also compute the canonical digest of every table (minutes)."
+    ),
 ) -> None:
     """What the lake holds: counts, versions, freshness, champions."""
     with session() as opened:
@@ -66,7 +65,9 @@ def show(content: dict[str, Any]) -> None:
     for heading in ("table", "rows", "version", "fresh", "received", "accepted", "quarantined", "duplicates"):
         table.add_column(heading, justify="left" if heading == "table" else "right")
     for name, row in content["tables"].items():
-        counts = [f"{row[count]:,}" if count in row else "" for count in ("received", "accepted", "quarantined", "duplicates")]
+        counts = [
+            f"{row[count]:,}" if count in row else "" for count in ("received", "accepted", "quarantined", "duplicates")
+        ]
         table.add_row(name, f"{row['rows']:,}", str(row["version"]), "yes" if row["fresh"] else "LATE", *counts)
     out.print(table)
     for model, champion in content["champions"].items():

@@ -129,10 +129,7 @@ def calendar_frame(weeks: list[date], column: str) -> pl.DataFrame:
 @lru_cache(maxsize=1024)
 def _next_holiday(day: date) -> tuple[str, date]:
     upcoming = [
-        (when, name)
-        for year in (day.year, day.year + 1)
-        for name, when in holidays_of(year).items()
-        if when >= day
+        (when, name) for year in (day.year, day.year + 1) for name, when in holidays_of(year).items() if when >= day
     ]
     when, name = min(upcoming)
     return name, when

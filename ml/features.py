@@ -168,18 +168,10 @@ DEMAND_FEATURES: tuple[Feature, ...] = (
     _planned("display_share_target", "plans.display_share", "target", (), "Share of products on display, target week."),
     _planned("mailer_share_target", "plans.mailer_share", "target", (), "Share of products in mailer, target week."),
     _planned(
-        "display_share_change",
-        "plans.display_share",
-        "target_less_mean",
-        (8,),
-        "Share of products on display in the target week less the mean of the last 8 weeks.",
+        "display_share_change", "plans.display_share", "target_less_mean", (8,), "On display: target less 8-week mean."
     ),
     _planned(
-        "mailer_share_change",
-        "plans.mailer_share",
-        "target_less_mean",
-        (8,),
-        "Share of products in the mailer in the target week less the mean of the last 8 weeks.",
+        "mailer_share_change", "plans.mailer_share", "target_less_mean", (8,), "In mailer: target less 8-week mean."
     ),
     # calendar
     _calendar("target_month", "target.month", "BIGINT", "Month of the target week's first day."),
@@ -258,7 +250,6 @@ def _cutoff_rows(panel: Panel, cutoffs: Sequence[date], features: Sequence[Featu
     """All past features at the cutoff weeks, plus the past half of the planned ones."""
     pools = {prefix: pooled_panel(panel, key) for prefix, key in _POOLS.items()}
     own: dict[str, pl.Series] = {}
-    frame = panel.frame.filter(pl.col(WEEK).is_in(list(cutoffs)))
     pooled: dict[str, dict[str, pl.Series]] = {prefix: {} for prefix in pools}
     for feature in features:
         if feature.kernel == "target_less_mean":

@@ -99,7 +99,10 @@ def pooled_panel(panel: Panel, key: tuple[str, ...]) -> Panel:
     require_contiguous_weeks(frame, key, f"the pool of series by {list(key)}")
     values = frame.select(pl.when("is_usable").then("transactions")).to_series().cast(pl.Float64)
     return Panel(
-        frame, kernels.Layout.of(frame, key), {"transactions": values.fill_null(np.nan).to_numpy()}, {"transactions": 1.0}
+        frame,
+        kernels.Layout.of(frame, key),
+        {"transactions": values.fill_null(np.nan).to_numpy()},
+        {"transactions": 1.0},
     )
 
 
@@ -147,9 +150,7 @@ def target_plans(rows: pl.DataFrame, plans: pl.DataFrame, as_of: datetime | None
     )
 
 
-def _evaluate(
-    panel: Panel, numerator: str, denominator: str, kernel: str, window: tuple[int, ...]
-) -> kernels.Values:
+def _evaluate(panel: Panel, numerator: str, denominator: str, kernel: str, window: tuple[int, ...]) -> kernels.Values:
     values, layout, steps = panel.values[numerator], panel.layout, panel.steps[numerator]
     if kernel in _WINDOWED:
         return _WINDOWED[kernel](values, layout, window[0]) / steps
@@ -196,9 +197,9 @@ def _week_ends(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _join_plans(frame: pl.DataFrame, past_plans: pl.DataFrame) -> pl.DataFrame:
     planned = past_plans.select(WEEK).unique().with_columns(_is_planned=True)
-    joined = frame.join(
-        past_plans.select(*SERIES_KEY, WEEK, *PLAN_VALUES), on=[*SERIES_KEY, WEEK], how="left"
-    ).join(planned, on=WEEK, how="left")
+    joined = frame.join(past_plans.select(*SERIES_KEY, WEEK, *PLAN_VALUES), on=[*SERIES_KEY, WEEK], how="left").join(
+        planned, on=WEEK, how="left"
+    )
     return joined.with_columns(
         pl.when("_is_planned").then(pl.col(value).cast(pl.Float64).fill_null(0.0)).alias(_PLAN_PREFIX + value)
         for value in PLAN_VALUES

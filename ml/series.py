@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 
 import polars as pl
 
@@ -100,7 +101,7 @@ def _require_inputs(
         if lines_weekly.schema[column] != DECIMAL:
             raise BadFrame(f"lines_weekly.{column} is {lines_weekly.schema[column]}; cast it to DECIMAL(18,4).")
     ordered = sorted(weeks)
-    steps = {(after - before).days for before, after in zip(ordered, ordered[1:], strict=False)}
+    steps = {(after - before).days for before, after in pairwise(ordered)}
     if not ordered or steps - {DAYS_PER_WEEK}:
         raise BadFrame(f"weeks must be contiguous business weeks, each once; got steps of {sorted(steps)} days.")
     outside = lines_weekly.filter(~pl.col(WEEK).is_in(ordered))

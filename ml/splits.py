@@ -6,7 +6,9 @@ Time runs in business weeks. At a cutoff c the outcome of target week t is known
     test         pairs with cutoff c
     calibration  pairs whose target week is among the last k known ones
     training     pairs whose outcome was known when the first calibration forecast was made
-so that a calibration forecast is as honest as a test forecast.
+    known        all pairs whose outcome is known at the cutoff
+A model fitted on the training pairs forecasts the calibration pairs as honestly as a test pair; the model that is then
+used is fitted on the known pairs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 import polars as pl
 
@@ -34,6 +37,7 @@ class Fold:
     Attributes:
         cutoff: the week whose end is the moment of forecasting.
         train_cutoffs: cutoff weeks that may occur in training pairs, ascending.
+        known_cutoffs: cutoff weeks that may occur in known pairs, ascending.
         calibration_cutoffs: cutoff weeks that may occur in calibration pairs, ascending.
         train_target_until: last target week of a training pair.
         calibration_target_from, calibration_target_until: first and last target week of a calibration pair.
@@ -41,6 +45,7 @@ class Fold:
 
     cutoff: date
     train_cutoffs: tuple[date, ...]
+    known_cutoffs: tuple[date, ...]
     calibration_cutoffs: tuple[date, ...]
     train_target_until: date
     calibration_target_from: date
@@ -50,6 +55,11 @@ class Fold:
     def is_training(self) -> pl.Expr:
         """Condition on rows with week_start_date and target_week_start_date."""
         return pl.col(WEEK).is_in(self.train_cutoffs) & (pl.col(_TARGET_WEEK) <= self.train_target_until)
+
+    @property
+    def is_known(self) -> pl.Expr:
+        """Condition on rows with week_start_date and target_week_start_date."""
+        return pl.col(WEEK).is_in(self.known_cutoffs) & (pl.col(_TARGET_WEEK) <= self.calibration_target_until)
 
     @property
     def is_calibration(self) -> pl.Expr:
@@ -119,11 +129,13 @@ def rolling_origin(
 
 def _fold(weeks: list[date], at: int, horizon: int, gap: int, calibration_weeks: int, train_step: int) -> Fold:
     last_known = at - gap
+    known_cutoffs = range(last_known - 1, -1, -train_step)
     first_calibration_target = last_known - calibration_weeks + 1
     oldest_calibration = first_calibration_target - horizon
     return Fold(
         cutoff=weeks[at],
         train_cutoffs=tuple(weeks[i] for i in _train_positions(oldest_calibration, gap, train_step)),
+        known_cutoffs=tuple(weeks[i] for i in sorted(known_cutoffs)),
         calibration_cutoffs=tuple(weeks[oldest_calibration:last_known]),
         train_target_until=weeks[oldest_calibration - gap],
         calibration_target_from=weeks[first_calibration_target],
@@ -132,13 +144,12 @@ def _fold(weeks: list[date], at: int, horizon: int, gap: int, calibration_weeks:
 
 
 def _train_positions(oldest_calibration: int, gap: int, train_step: int) -> list[int]:
-    newest = oldest_calibration - gap - 1
-    return sorted(range(newest, -1, -train_step))
+    return sorted(range(oldest_calibration - gap - 1, -1, -train_step))
 
 
 def _contiguous(weeks: Sequence[date]) -> list[date]:
     ordered = sorted(weeks)
     one_week = timedelta(days=DAYS_PER_WEEK)
-    if not ordered or any(after - before != one_week for before, after in zip(ordered, ordered[1:], strict=False)):
+    if not ordered or any(after - before != one_week for before, after in pairwise(ordered)):
         raise ValueError("weeks must be contiguous business weeks, each once.")
     return ordered

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ml.features import DEMAND_FEATURES, FEATURE_SET, POLARS_DTYPES, Feature
 from ml.frame_checks import WEEK, BadFrame, require_columns
 
-FORECAST_COLUMNS: tuple[str, ...] = ("p10", "p50", "p90")
+FORECAST_COLUMNS = ["p10", "p50", "p90"]
 COUNT_MEASURES = frozenset({"transactions"})
 _MIDDLE_OF_JITTER = 0.5
 
@@ -130,7 +130,7 @@ def fit(
     if not frame.height or frame[target].null_count() or frame.select((pl.col(target) < 0).any()).item():
         raise BadFrame(f"Training needs rows, each with {target} >= 0; got {frame.height} rows with nulls or below 0.")
     # CatBoost's borders and permutations depend on the order of rows, so it is fixed here.
-    ordered = frame.sort([WEEK, *(name for name in signature.names if name != WEEK)], nulls_last=True)
+    ordered = frame.sort([WEEK, *signature.names, target])
     outcome = ordered[target].cast(pl.Float64).to_numpy()
     if signature.is_count:
         outcome = outcome + np.random.default_rng(config.seed).random(outcome.shape[0])
@@ -155,28 +155,38 @@ def fit(
 
 
 def predict(model: QuantileModel, frame: pl.DataFrame) -> pl.DataFrame:
-    """Raw quantiles per row, before calibration.
+    """Quantiles per row as learned, without calibration.
 
     Returns:
-        p10, p50, p90 DOUBLE in the order of the rows, ascending and at least 0. For a count p50 is a whole number
-        and the outer two are left between whole numbers, so that calibration (ml.intervals) can tell rows apart.
+        p10, p50, p90 DOUBLE in the order of the rows, ascending and at least 0; whole numbers for a count.
 
     Raises:
         FeatureMismatch: the frame lacks a feature or has it with another type.
     """
-    require_features(frame, model.signature)
-    if not frame.height:
-        return pl.DataFrame(schema=dict.fromkeys(FORECAST_COLUMNS, pl.Float64))
-    pool = Pool(_inputs(frame, model.signature), cat_features=model.signature.categorical)
-    # The three quantiles are fitted independently and may cross; sorting them never raises the loss
-    # (Chernozhukov, Fernandez-Val and Galichon, Quantile and Probability Curves without Crossing, 2010).
-    quantiles = np.sort(np.asarray(model.regressor.predict(pool), dtype=np.float64).reshape(frame.height, -1), axis=1)
+    quantiles = _quantiles(model, frame)
+    if model.signature.is_count:
+        quantiles = np.floor(quantiles)
+    return pl.DataFrame(np.clip(quantiles, 0.0, None), schema=FORECAST_COLUMNS)
+
+
+def predict_raw(model: QuantileModel, frame: pl.DataFrame) -> pl.DataFrame:
+    """Quantiles per row for calibration (ml.intervals), which clips and orders them.
+
+    Returns:
+        p10, p50, p90 DOUBLE in the order of the rows, ascending. For a count p50 is a whole number, and the outer
+        two stay between whole numbers and may fall below 0, so that rows of equal counts differ in how sure they are.
+
+    Raises:
+        FeatureMismatch: the frame lacks a feature or has it with another type.
+    """
+    quantiles = _quantiles(model, frame)
     if model.signature.is_count:
         middle = np.floor(quantiles[:, 1])
         lower = np.minimum(quantiles[:, 0] - _MIDDLE_OF_JITTER, middle)
         upper = np.maximum(quantiles[:, 2] - _MIDDLE_OF_JITTER, middle)
         quantiles = np.column_stack([lower, middle, upper])
-    return pl.DataFrame(np.clip(quantiles, 0.0, None), schema=list(FORECAST_COLUMNS))
+    quantiles[:, 1:] = np.clip(quantiles[:, 1:], 0.0, None)
+    return pl.DataFrame(quantiles, schema=FORECAST_COLUMNS)
 
 
 def require_features(frame: pl.DataFrame, signature: Signature) -> None:
@@ -208,6 +218,20 @@ def require_same_signature(expected: Signature, found: Signature) -> None:
 def demand_signature(measure: str, config: TrainConfig) -> Signature:
     """The signature that the code of today produces for a measure."""
     return Signature.of(DEMAND_FEATURES, measure, config.quantiles)
+
+
+def _quantiles(model: QuantileModel, frame: pl.DataFrame) -> NDArray[np.float64]:
+    """The model's quantiles in ascending order, shape (n_rows, 3).
+
+    They are fitted independently and may cross; sorting them never raises the loss (Chernozhukov, Fernandez-Val and
+    Galichon, Quantile and Probability Curves without Crossing, Econometrica 78, 2010).
+    """
+    require_features(frame, model.signature)
+    if not frame.height:
+        return np.empty((0, len(FORECAST_COLUMNS)))
+    pool = Pool(_inputs(frame, model.signature), cat_features=model.signature.categorical)
+    predicted = np.asarray(model.regressor.predict(pool), dtype=np.float64)
+    return np.sort(predicted.reshape(frame.height, -1), axis=1)
 
 
 def _inputs(frame: pl.DataFrame, signature: Signature) -> object:

@@ -28,7 +28,9 @@ class DbtError(RuntimeError):
 
 def project_files() -> list[Path]:
     """Every file of the dbt project that changes what it builds."""
-    return sorted(path for path in PROJECT.rglob("*") if path.suffix in {".sql", ".yml", ".yaml"})
+    folders = [PROJECT / name for name in ("models", "macros", "data_tests")]
+    found = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".sql", ".yml"}]
+    return sorted([PROJECT / "dbt_project.yml", *found])
 
 
 def dbt_executable() -> str:
@@ -74,5 +76,5 @@ def invocation(
     """A running dbt command on the lake's Spark server, with its vars."""
     command = [*args, "--vars", json.dumps(dict(variables))]
     with exported("SPARK_REMOTE", lake.spark_url):
-        running = dbt.cli(command, context=context)
+        running = dbt.cli(command, context=context, target_path=lake.settings.home / "dbt" / context.op.name)
     yield running

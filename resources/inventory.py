@@ -53,14 +53,14 @@ def holdings(lake: Lake, contracts: Sequence[Contract], *, with_digests: bool) -
 
 
 def table_digest(lake: Lake, contract: Contract, version: int) -> str:
-    """The canonical digest of a published table (SHA-256 over its rows in key order), cached by version and contract."""
+    """The canonical digest of a published table: SHA-256 over its rows in key order, cached by version and contract."""
     cache = lake.settings.home / "digests" / f"{contract.layer}.{contract.name}.json"
     stamp = {"version": version, "contract": contract.sha256}
     if cache.exists():
         known = json.loads(cache.read_text(encoding="utf-8"))
         if {key: known.get(key) for key in stamp} == stamp:
             return str(known["digest"])
-    digest = canonical_digest(lake.read(contract.published_name).to_arrow(), list(contract.primary_key or contract.column_names))
+    digest = canonical_digest(lake.read(contract.published_name), list(contract.primary_key or contract.column_names))
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps({**stamp, "digest": digest}), encoding="utf-8")
     return digest

@@ -48,7 +48,8 @@ def read_lock(path: Path = LOCK) -> tuple[Jar, ...]:
     jars = []
     for line in filter(None, lines):
         coordinate, sha256 = line.split()
-        jars.append(Jar(*coordinate.split(":"), sha256))
+        group, artifact, version = coordinate.split(":")
+        jars.append(Jar(group, artifact, version, sha256))
     return tuple(jars)
 
 

@@ -21,8 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from checks.contracts.model import LAYERS, Contract
 from checks.contracts.spark_schema import arrow_schema, create_table_sql
@@ -31,9 +30,7 @@ from resources.settings import Settings
 from resources.spark import SparkDoor
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-TOO_BUSY = (
-    "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
-)
+TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ class Lake:
 
     @property
     def spark(self) -> SparkSession:
-        return self._door.session()
+        session: SparkSession = self._door.session()  # type: ignore[assignment]  Connect's is one in all but type
+        return session
 
     @property
     def spark_url(self) -> str:
@@ -123,7 +121,9 @@ class Lake:
         finally:
             self.spark.conf.unset(USER_METADATA)
 
-    def write(self, contract: Contract, rows: pl.DataFrame | pa.Table, provenance: Provenance, where: str = "TRUE") -> int:
+    def write(
+        self, contract: Contract, rows: pl.DataFrame | pa.Table, provenance: Provenance, where: str = "TRUE"
+    ) -> int:
         """Replace the rows that match `where` by `rows`, as one new version of the audit table.
 
         Args:

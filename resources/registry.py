@@ -62,7 +62,9 @@ class Registry:
         known = self.find(model_version)
         if known is not None:
             return str(known.version)
-        run = self._client.create_run(self._experiment(), run_name=model_version[:12], tags={VERSION_TAG: model_version})
+        run = self._client.create_run(
+            self._experiment(), run_name=model_version[:12], tags={VERSION_TAG: model_version}
+        )
         run_id = run.info.run_id
         self._client.log_batch(
             run_id,

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEMO_LAKE = PROJECT_ROOT / "deploy" / "demo.yaml"
 # A public key: the demo's tokens are meant to be equal in every lake, so that lakes can be compared.
-DEMO_TOKEN_KEY = "liftlake-public-demo-key"
+DEMO_TOKEN_KEY = "liftlake-public-demo-key"  # noqa: S105
 WEEK = timedelta(days=7)
 
 

@@ -96,8 +96,7 @@ def audit(
         weeks = None
     run = _Audit(spark, relation, plan, references or {}, weeks, unsound)
     row_count, row_results = run.row_results()
-    table_results = [run.table_result(rule) for rule in plan.table_rules]
-    return Verdict(row_count, (_schema_result(plan, problems), *row_results, *table_results))
+    return Verdict(row_count, (_schema_result(plan, problems), *row_results, *run.table_results()))
 
 
 def with_broken_rules(df: DataFrame, plan: ValidationPlan, column: str = "_broken_rules") -> DataFrame:
@@ -131,19 +130,39 @@ class _Audit:
         ]
         return int(counts["row_count"]), results
 
-    def table_result(self, rule: PlannedTableRule) -> RuleResult:
-        """The outcome of one table rule: its proof if it has one, then its count, then examples."""
-        if not self._can_run(rule):
-            return _not_run(rule)
-        audited, reference = self._relations(rule)
-        proof = rule.sql.proof
-        if proof is not None and self.spark.sql(with_relations(proof, audited, reference)).collect()[0]["holds"]:
-            return _counted(rule, 0, [])
-        total = f"SELECT coalesce(sum(failing_rows), 0) AS failing_rows FROM ({rule.sql.query})"
-        failing = int(self.spark.sql(with_relations(total, audited, reference)).collect()[0]["failing_rows"])
-        some = with_relations(f"SELECT * FROM ({rule.sql.query}) LIMIT {EXAMPLES}", audited, reference)
-        examples = self._examples(some) if failing else []
+    def table_results(self) -> list[RuleResult]:
+        """The outcome of every table rule, from one query with a branch for each.
+
+        A branch says null where a key is not proved unique by its hashes; only then is the key itself grouped.
+        """
+        runnable = [rule for rule in self.plan.table_rules if self._can_run(rule)]
+        branches = [f"SELECT '{rule.id}' AS rule_id, failing_rows FROM ({self._total(rule)})" for rule in runnable]
+        totals: dict[str, int | None] = {}
+        if branches:
+            totals = {
+                row["rule_id"]: row["failing_rows"] for row in self.spark.sql(" UNION ALL ".join(branches)).collect()
+            }
+        return [
+            self._table_result(rule, totals[rule.id]) if rule.id in totals else _not_run(rule)
+            for rule in self.plan.table_rules
+        ]
+
+    def _total(self, rule: PlannedTableRule, *, is_exact: bool = False) -> str:
+        """A query with one value, `failing_rows`: null where a proof does not hold, which settles nothing."""
+        if rule.sql.proof is not None and not is_exact:
+            return f"SELECT CASE WHEN holds THEN 0L END AS failing_rows FROM ({self._over(rule, rule.sql.proof)})"
+        return f"SELECT coalesce(sum(failing_rows), 0L) AS failing_rows FROM ({self._over(rule, rule.sql.query)})"
+
+    def _table_result(self, rule: PlannedTableRule, failing: int | None) -> RuleResult:
+        if failing is None:
+            failing = int(self.spark.sql(self._total(rule, is_exact=True)).collect()[0]["failing_rows"])
+        examples = (
+            self._examples(f"SELECT * FROM ({self._over(rule, rule.sql.query)}) LIMIT {EXAMPLES}") if failing else []
+        )
         return _counted(rule, failing, examples)
+
+    def _over(self, rule: PlannedTableRule, query: str) -> str:
+        return with_relations(query, *self._relations(rule))
 
     def _row_result(self, rule: PlannedRule, failing: int, relation: str) -> RuleResult:
         key = (name for name in self.plan.key if name not in self.unsound)

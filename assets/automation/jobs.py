@@ -49,7 +49,7 @@ def schedules(graph: Graph) -> list[dg.ScheduleDefinition]:
         description="Mondays 06:00 UTC: the last week that is over goes through the whole graph.",
         owners=OWNERS,
     )
-    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def weekly() -> dg.RunRequest:
         week = graph.cutoff_week().isoformat()
         return dg.RunRequest(run_key=f"weekly-{week}", partition_key=week)
 

@@ -1,7 +1,7 @@
 """What has to be rebuilt, and why: from the graph and the state of the lake, without running anything.
 
-Belongs here: the rules by which a table is behind, and the grouping of the work into runs. Does not belong here: reading
-the lake (state) or executing (runs). Pure, so that every rule is tested without Spark.
+Belongs here: the rules by which a table is behind, and the grouping of the work into runs. Does not belong here:
+reading the lake (state) or executing (runs). Pure, so that every rule is tested without Spark.
 """
 
 from __future__ import annotations

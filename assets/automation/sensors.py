@@ -6,12 +6,13 @@ no row and misses no file.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.automation.jobs import INGEST, WEEKS, jobs
+from assets.automation.jobs import INGEST, WEEKS
 from assets.automation.runs import END_TAG, START_TAG
 from assets.graph import FIRST_WEEK, LAST_WEEK, Graph
 
@@ -21,20 +22,20 @@ INGESTS_LOOKED_AT = 20
 Sizes = Mapping[str, tuple[int, int]]
 
 
-def sensors(graph: Graph) -> list[dg.SensorDefinition]:
+def sensors(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
     """The landing sensor and the one sensor that evaluates automation conditions. Both start stopped."""
     automation = dg.AutomationConditionSensorDefinition(
         "automation", target=dg.AssetSelection.all(), run_tags={"requested_by": "automation"}
     )
-    return [_landing(graph), automation]
+    return [_landing(graph, [job for job in jobs if job.name in {INGEST, WEEKS}]), automation]
 
 
-def _landing(graph: Graph) -> dg.SensorDefinition:
+def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     patterns = [table.pattern for table in graph.mapping.tables.values()]
 
     @dg.sensor(
         name="landing_folder",
-        jobs=[job for job in jobs(graph) if job.name in {INGEST, WEEKS}],
+        jobs=jobs,
         minimum_interval_seconds=30,
         description="Ingests complete files of the landing folder, then rebuilds the weeks that they touched.",
     )

@@ -4,7 +4,8 @@ Belongs here: which files an asset ingests and what the UI shows of it. Does not
 (resources.ingest) or what a source looks like (sources/*.yaml).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -30,11 +31,7 @@ def bronze_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
 
 
 def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
-    arguments = graph.asset(
-        "bronze", name, kinds={"spark", "deltalake"}, code=CODE, settings=[graph.mapping.tables[name]]
-    )
-
-    @dg.asset(**arguments)
+    @graph.asset("bronze", name, kinds={"spark", "deltalake"}, code=CODE, settings=[graph.mapping.tables[name]])
     def events(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("bronze", name)
         plan = compile_plan(to_pandera(contract))
@@ -54,7 +51,7 @@ def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
     return events
 
 
-def receipt_metadata(receipts: Sequence[Receipt]) -> Mapping[str, object]:
+def receipt_metadata(receipts: Sequence[Receipt]) -> dict[str, Any]:
     """The four counts of the law and a table of the files."""
     totals = {
         name: sum(getattr(receipt, name) for receipt in receipts)
@@ -81,7 +78,7 @@ def receipt_metadata(receipts: Sequence[Receipt]) -> Mapping[str, object]:
 def _household_keys(graph: Graph) -> dg.AssetsDefinition:
     sources = [("bronze", name) for name in HOUSEHOLD_TABLES if name in graph.mapping.tables]
 
-    @dg.asset(**graph.asset("bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources))
+    @graph.asset("bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources)
     def household_keys(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         union = " UNION ".join(f"SELECT household_id FROM {layer}.{name}" for layer, name in sources)
         households = lake.query(f"SELECT household_id FROM ({union}) ORDER BY household_id")["household_id"]
@@ -93,11 +90,8 @@ def _household_keys(graph: Graph) -> dg.AssetsDefinition:
 
 def _books(graph: Graph) -> list[dg.AssetSpec]:
     """The ledger and the quarantine: written by every ingest, so they are shown as tables without a step."""
-    specs = []
-    for name in ("ingest_ledger", "quarantine"):
-        arguments = graph.asset(
-            "bronze", name, kinds={"spark", "deltalake"}, code=CODE, deps=[("bronze", t) for t in graph.mapping.tables]
-        )
-        unused = {"retry_policy", "backfill_policy"}
-        specs.append(dg.AssetSpec(**{key: value for key, value in arguments.items() if key not in unused}))
-    return specs
+    writers = [("bronze", name) for name in graph.mapping.tables]
+    return [
+        graph.side_table("bronze", name, kinds={"spark", "deltalake"}, written_by=writers)
+        for name in ("ingest_ledger", "quarantine")
+    ]

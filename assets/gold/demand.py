@@ -17,8 +17,8 @@ from ml.plans import promotion_plans
 from ml.scope import eligible_stores
 from ml.series import dense_series
 from resources.lake import Lake
-from resources.settings import PROJECT_ROOT, WEEK
 from resources.plots import weekly_totals
+from resources.settings import PROJECT_ROOT, WEEK
 
 ML = PROJECT_ROOT / "ml"
 SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
@@ -50,14 +50,20 @@ def _weeks_through(graph: Graph, last: str) -> list[date]:
 
 def _promotion_plans(graph: Graph) -> dg.AssetsDefinition:
     scope = graph.settings.lake.scope
-    arguments = graph.asset(
-        "gold", "promotion_plans", kinds=KINDS, code=[ML / "plans.py"], weeks="covered",
-        deps=[SILVER_PLANS, ("silver", "dim_product")], settings=[scope.product_groups], condition=when_inputs_pass(),
-    )  # fmt: skip
 
-    @dg.asset(**arguments)
+    @graph.asset(
+        "gold",
+        "promotion_plans",
+        kinds=KINDS,
+        code=[ML / "plans.py"],
+        weeks="covered",
+        deps=[SILVER_PLANS, ("silver", "dim_product")],
+        settings=[scope.product_groups],
+        condition=when_inputs_pass(),
+    )
     def plans(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-        groups = f"SELECT product_id, product_group FROM silver.dim_product WHERE is_current AND {group_filter(scope.product_groups)}"
+        in_scope = group_filter(scope.product_groups)
+        groups = f"SELECT product_id, product_group FROM silver.dim_product WHERE is_current AND {in_scope}"
         counts = lake.query(
             "SELECT store_id, product_group, week_start_date, kind, COUNT(*) AS products, "
             f"MIN(event_at) AS event_at, MAX(known_at) AS known_at FROM silver.fct_promotions JOIN ({groups}) "
@@ -74,13 +80,18 @@ def _promotion_plans(graph: Graph) -> dg.AssetsDefinition:
 
 def _demand_series(graph: Graph) -> dg.AssetsDefinition:
     scope = graph.settings.lake.scope
-    arguments = graph.asset(
-        "gold", "demand_series", kinds=KINDS, code=SERIES_CODE, weeks="covered",
-        deps=[("silver", "dim_product"), ("silver", "dim_date"), ("gold", "promotion_plans")],
-        looks_back=[SILVER_LINES], settings=[scope.product_groups], condition=when_inputs_pass(),
-    )  # fmt: skip
 
-    @dg.asset(**arguments)
+    @graph.asset(
+        "gold",
+        "demand_series",
+        kinds=KINDS,
+        code=SERIES_CODE,
+        weeks="covered",
+        deps=[("silver", "dim_product"), ("silver", "dim_date"), ("gold", "promotion_plans")],
+        looks_back=[SILVER_LINES],
+        settings=[scope.product_groups],
+        condition=when_inputs_pass(),
+    )
     def series(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         last = context.partition_key_range.end
         sums = lake.query(
@@ -92,7 +103,9 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
             f"WHERE is_current AND {group_filter(scope.product_groups)}) USING (product_id) "
             f"WHERE week_start_date <= DATE'{last}' GROUP BY store_id, product_group, week_start_date"
         )
-        covered = lake.query("SELECT MIN(date) AS first, MAX(date) AS last FROM silver.dim_date WHERE NOT is_closed_day")
+        covered = lake.query(
+            "SELECT MIN(date) AS first, MAX(date) AS last FROM silver.dim_date WHERE NOT is_closed_day"
+        )
         weeks = _weeks_through(graph, last)
         rows = dense_series(
             sums,
@@ -108,7 +121,13 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
             "weekly_totals": dg.MetadataValue.md(weekly_totals(rows)),
         }
         return materialise(
-            context, lake, graph, contract, rows.filter(_in_range(context)), where=week_condition(context), metadata=figures
+            context,
+            lake,
+            graph,
+            contract,
+            rows.filter(_in_range(context)),
+            where=week_condition(context),
+            metadata=figures,
         )
 
     return series
@@ -123,13 +142,18 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
     lake_settings = graph.settings.lake
     minimum = lake_settings.scope.min_weekly_transactions
     horizons = lake_settings.forecast.horizons_weeks
-    arguments = graph.asset(
-        "gold", "demand_features", kinds=KINDS, code=FEATURE_CODE, weeks="closed",
-        looks_back=[("gold", "demand_series")], deps=[("gold", "promotion_plans")],
-        settings=[horizons, minimum], condition=when_inputs_pass(),
-    )  # fmt: skip
 
-    @dg.asset(**arguments)
+    @graph.asset(
+        "gold",
+        "demand_features",
+        kinds=KINDS,
+        code=FEATURE_CODE,
+        weeks="closed",
+        looks_back=[("gold", "demand_series")],
+        deps=[("gold", "promotion_plans")],
+        settings=[horizons, minimum],
+        condition=when_inputs_pass(),
+    )
     def features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         weeks = context.partition_key_range
         series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{weeks.end}'")
@@ -145,12 +169,17 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
 
 def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
     horizons = graph.settings.lake.forecast.horizons_weeks
-    arguments = graph.asset(
-        "gold", "demand_labels", kinds={"polars", "deltalake"}, code=[*SERIES_CODE, ML / "labels.py"], weeks="closed",
-        looks_back=[("gold", "demand_series")], settings=[horizons], condition=when_inputs_pass(),
-    )  # fmt: skip
 
-    @dg.asset(**arguments)
+    @graph.asset(
+        "gold",
+        "demand_labels",
+        kinds={"polars", "deltalake"},
+        code=[*SERIES_CODE, ML / "labels.py"],
+        weeks="closed",
+        looks_back=[("gold", "demand_series")],
+        settings=[horizons],
+        condition=when_inputs_pass(),
+    )
     def labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         first = context.partition_key_range.start
         series = lake.read("gold.demand_series", where=f"week_start_date >= DATE'{first}'")

@@ -35,19 +35,22 @@ def report_path(settings: Settings) -> Path:
 
 def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """The insight layer: the report."""
-    arguments = graph.asset(
+
+    @graph.asset(
         "insights",
         "report",
         kinds={"python", "html"},
         code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*")],
         deps=[
-            ("gold", "demand_series"), ("models", "demand_backtest"), ("models", "champion_history"),
-            ("forecasts", "demand_forecasts"), ("forecasts", "forecast_accuracy"), ("bronze", "ingest_ledger"),
+            ("gold", "demand_series"),
+            ("models", "demand_backtest"),
+            ("models", "champion_history"),
+            ("forecasts", "demand_forecasts"),
+            ("forecasts", "forecast_accuracy"),
+            ("bronze", "ingest_ledger"),
         ],
         settings=[graph.settings.lake.as_of],
-    )  # fmt: skip
-
-    @dg.asset(**arguments)
+    )
     def report(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         content = report_content(context, lake, graph)
         path = report_path(graph.settings)
@@ -64,7 +67,9 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             "largest_series": dg.MetadataValue.md(largest_series_band(content.series, content.forecasts)),
         }
         where = f"as_of = TIMESTAMP'{as_of:%Y-%m-%d %H:%M:%S}'"
-        return materialise(context, lake, graph, graph.contract("insights", "report"), rows, where=where, metadata=shown)
+        return materialise(
+            context, lake, graph, graph.contract("insights", "report"), rows, where=where, metadata=shown
+        )
 
     return [report]
 
@@ -81,9 +86,7 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         lake_name=graph.settings.lake.source,
         source_name=graph.mapping.title,
         source_notice=graph.mapping.notice,
-        scope=Scope(
-            tuple(sorted(keys["product_group"].unique())), keys["store_id"].n_unique(), keys.height
-        ),
+        scope=Scope(tuple(sorted(keys["product_group"].unique())), keys["store_id"].n_unique(), keys.height),
         series=lake.read("gold.demand_series").join(keys, on=["store_id", "product_group"], how="semi"),
         forecasts=forecasts,
         backtest=lake.read("models.demand_backtest"),
@@ -104,14 +107,12 @@ def _champion(row: pl.DataFrame) -> Champion | None:
 
 def check_frames(context: dg.AssetExecutionContext, graph: Graph) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The newest result of every contract and freshness check, as two frames with a row per table."""
-    keys = [
-        dg.AssetCheckKey(dg.AssetKey(key), name) for key in graph.contracts for name in ("contract", "freshness")
-    ]
+    keys = [dg.AssetCheckKey(dg.AssetKey(key), name) for key in graph.contracts for name in ("contract", "freshness")]
     records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     audits, ages = [], []
     for key, record in records.items():
         event = record.event.dagster_event if record.event else None
-        if event is None or not event.is_asset_check_evaluation:
+        if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
         evaluation = event.asset_check_evaluation_data
         found = {name: value.value for name, value in evaluation.metadata.items()}

@@ -6,6 +6,7 @@ so that nothing downstream can start on an unaudited version.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -51,9 +52,7 @@ def audit_table(lake: Lake, contract: Contract, by_name: Mapping[str, Contract])
     plan: ValidationPlan = compile_plan(to_pandera(contract))
     version = lake.newest_version(contract)
     references = {
-        name: lake.audit_relation(by_name[name])
-        for name in plan.references
-        if by_name[name].layer == contract.layer
+        name: lake.audit_relation(by_name[name]) for name in plan.references if by_name[name].layer == contract.layer
     }
     return audit(lake.spark, lake.audit_relation(contract, version), plan, references=references), version
 
@@ -74,7 +73,7 @@ def publish_if_new(lake: Lake, contract: Contract, version: int) -> None:
         lake.publish(contract, version, made_from)
 
 
-def verdict_metadata(verdict: Verdict, version: int) -> dict[str, object]:
+def verdict_metadata(verdict: Verdict, version: int) -> dict[str, Any]:
     """What the UI and the command line show of an audit."""
     return {
         "rows_audited": verdict.row_count,

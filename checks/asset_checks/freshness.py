@@ -33,7 +33,8 @@ class Age:
 def table_age(lake: Lake, contract: Contract) -> Age:
     """The newest row of the published table that the lake's clock may know.
 
-    A table whose contract names no time column is as fresh as its inputs: fresh when it is published. A table that is not published is not fresh.
+    A table whose contract names no time column is as fresh as its inputs: fresh when it is published. A table that is
+    not published is not fresh.
     """
     as_of = lake.settings.as_of
     allowed = timedelta(days=contract.freshness.days)

@@ -95,10 +95,10 @@ def _target(published_name: str) -> str:
 class _Dumper(yaml.SafeDumper):
     """Block style with indented lists and no anchors, as people write YAML."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

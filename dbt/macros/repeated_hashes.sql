@@ -1,5 +1,5 @@
 {#-
-  The hashes that come more than once in `relation`, which has a BIGINT column `key_hash`.
+  The hashes that come more than once in `relation`, which has a BIGINT column `key_hash`; each as often as it comes.
 
   Almost every key of a fact comes once, so the models copy those rows as they are and work only on the repeated
   ones. A hash that two keys share by accident costs a little work and changes nothing: the whole key decides later.
@@ -7,11 +7,6 @@
 -#}
 {% macro repeated_hashes(relation) -%}
 select key_hash
-from (
-    select
-        key_hash,
-        lag(key_hash) over (partition by key_hash order by key_hash) as previous_hash
-    from {{ relation }}
-)
-where previous_hash is not null
+from {{ relation }}
+qualify count(*) over (partition by key_hash) > 1
 {%- endmacro %}

@@ -1,0 +1,160 @@
+"""Forecasts: what was issued, vintage by vintage, and how it turned out.
+
+Belongs here: issuing with the champion and the baselines, and joining issues with outcomes. Does not belong here: fits
+(nothing is fitted while scoring) and metrics (ml). A vintage is written for its issue week and never changed later.
+"""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from assets.automation.conditions import weekly_after_close, when_inputs_pass
+from assets.graph import Graph, materialise, week_condition
+from ml.backtest import is_promotion
+from ml.baselines import BASELINES
+from ml.digest import canonical_digest
+from ml.evaluation import sliced_metrics
+from ml.features import FEATURE_KEY, HORIZON, TARGET_WEEK
+from ml.forecaster import labelled
+from ml.frame_checks import SERIES_KEY
+from ml.intervals import apply, calibrate, point_rows
+from ml.labels import mature
+from ml.packaging import load_bundle
+from ml.scoring import ISSUE_WEEK as ISSUE
+from ml.scoring import score
+from ml.splits import rolling_origin
+from ml.training import FORECAST_COLUMNS
+from resources.lake import Lake
+from resources.settings import PROJECT_ROOT
+
+ML = PROJECT_ROOT / "ml"
+SLICES = {"all": pl.lit(value=True), "promotion": pl.col("is_promotion"), "base": ~pl.col("is_promotion")}
+CODE = [ML / "packaging.py", ML / "intervals.py", ML / "baselines.py", PROJECT_ROOT / "assets/forecasts/demand.py"]
+
+
+def forecast_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Issued forecasts and their accuracy."""
+    return [_forecasts(graph), _accuracy(graph)]
+
+
+def _forecasts(graph: Graph) -> dg.AssetsDefinition:
+    @graph.asset(
+        "forecasts",
+        "demand_forecasts",
+        kinds={"catboost", "polars", "deltalake"},
+        code=CODE,
+        weeks="issue",
+        deps=[("gold", "demand_features"), ("models", "champion_history"), ("models", "demand_models")],
+        looks_back=[("gold", "demand_labels")],
+        condition=when_inputs_pass(),
+    )
+    def demand_forecasts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        weeks = context.partition_key_range
+        issues = [week for week in graph.week_dates() if weeks.start <= week.isoformat() <= weeks.end]
+        rows = pl.concat([issue(lake, graph, week) for week in issues])
+        contract = graph.contract("forecasts", "demand_forecasts")
+        where = week_condition(context, ISSUE)
+        totals = {
+            f"total_p50_{m}": float(rows.filter(pl.col("method") == m)["p50"].sum()) for m in rows["method"].unique()
+        }
+        return materialise(context, lake, graph, contract, rows, where=where, metadata=totals)
+
+    return demand_forecasts
+
+
+def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
+    """All forecasts of one issue week: the champion's and the baselines', on the same rows.
+
+    Raises:
+        LookupError: no champion had been decided by the end of that week, or it has no features.
+    """
+    at = graph.week_end(week)
+    features = lake.read("gold.demand_features", where=f"week_start_date = DATE'{week}'").sort(FEATURE_KEY)
+    decided = lake.read("models.champion_history", where="decision = 'promoted'").filter(pl.col("decided_as_of") <= at)
+    if features.is_empty() or decided.is_empty():
+        what = "no features" if features.is_empty() else "no champion that was known by then"
+        raise LookupError(f"The week of {week} has {what}: forecasts are issued by a model of their own time.")
+    version = decided.sort("ordinal")["model_version"][-1]
+    bundle = load_bundle(graph.settings.artifacts / "models" / version, version)
+    measure = bundle.fitted.model.signature.measure
+    known = labelled(lake.read("gold.demand_features"), mature(lake.read("gold.demand_labels"), at), measure)
+    baselines = [
+        _baseline(graph, features, known, week, measure, name).select(
+            pl.col("week_start_date").alias(ISSUE),
+            *SERIES_KEY,
+            TARGET_WEEK,
+            HORIZON,
+            pl.lit(name).alias("method"),
+            pl.lit(measure).alias("measure"),
+            *FORECAST_COLUMNS,
+            pl.lit(name).alias("model_version"),
+        )
+        for name in BASELINES
+    ]
+    data_version = canonical_digest(features, list(FEATURE_KEY))
+    return pl.concat([score(bundle, features), *baselines]).with_columns(
+        issued_as_of=pl.lit(at).dt.cast_time_unit("us"), data_version=pl.lit(data_version)
+    )
+
+
+def _baseline(
+    graph: Graph, features: pl.DataFrame, known: pl.DataFrame, week: date, measure: str, name: str
+) -> pl.DataFrame:
+    """A baseline with intervals calibrated on the newest known outcomes, as the backtest does it."""
+    horizon = max(graph.settings.lake.forecast.horizons_weeks)
+    weeks = [item for item in graph.week_dates() if item <= week]
+    fold = rolling_origin(weeks, 1, horizon, 1, last_cutoff=week)[0]
+    held_out = known.filter(fold.is_calibration)
+    calibration = calibrate(point_rows(held_out.with_columns(point=BASELINES[name](held_out, measure)["point"])))
+    return apply(point_rows(features.with_columns(point=BASELINES[name](features, measure)["point"])), calibration)
+
+
+def _accuracy(graph: Graph) -> dg.AssetsDefinition:
+    @graph.asset(
+        "forecasts",
+        "forecast_accuracy",
+        kinds={"polars", "deltalake"},
+        code=[ML / "evaluation.py", PROJECT_ROOT / "assets/forecasts/demand.py"],
+        deps=[("forecasts", "demand_forecasts"), ("gold", "demand_labels"), ("gold", "demand_features")],
+        settings=[graph.settings.lake.as_of],
+        condition=weekly_after_close(),
+    )
+    def forecast_accuracy(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        issued = lake.read("forecasts.demand_forecasts")
+        labels = mature(lake.read("gold.demand_labels"), graph.settings.as_of)
+        rows = accuracy(issued, labels, lake.read("gold.demand_features"))
+        contract = graph.contract("forecasts", "forecast_accuracy")
+        return materialise(context, lake, graph, contract, rows, metadata={"issues": issued[ISSUE].n_unique()})
+
+    return forecast_accuracy
+
+
+def accuracy(issued: pl.DataFrame, labels: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
+    """forecasts.forecast_accuracy: every issued forecast whose outcome has matured, by issue, horizon and slice."""
+    by = [ISSUE, TARGET_WEEK, "horizon_weeks", "method"]
+    outcomes = pl.concat([
+        labels.select(*FEATURE_KEY, measure=pl.lit(name), actual=pl.col(name).cast(pl.Float64))
+        for name in ("transactions", "quantity_units", "net_sales_usd")
+    ]).rename({"week_start_date": ISSUE})  # fmt: skip
+    promoted = features.select(*FEATURE_KEY, is_promotion()).rename({"week_start_date": ISSUE})
+    key = [ISSUE, "store_id", "product_group", "horizon_weeks"]
+    rows = issued.join(outcomes, on=[*key, "measure"]).join(promoted, on=key)
+    if rows.is_empty():
+        return pl.DataFrame(schema=_ACCURACY)
+    return sliced_metrics(rows, by, SLICES, "product_group").select(list(_ACCURACY))
+
+
+_ACCURACY: dict[str, pl.DataType] = {
+    ISSUE: pl.Date(),
+    TARGET_WEEK: pl.Date(),
+    "horizon_weeks": pl.Int32(),
+    "method": pl.String(),
+    "slice": pl.String(),
+    "row_count": pl.Int64(),
+    "actual_sum": pl.Float64(),
+    "wape": pl.Float64(),
+    "bias": pl.Float64(),
+    "pinball": pl.Float64(),
+    "coverage_80": pl.Float64(),
+}

@@ -1,0 +1,134 @@
+"""The backtest: what each method would have forecast, and how well.
+
+Belongs here: the same rows for every method at every fold. Does not belong here: gates (ml.promotion), files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ml.baselines import BASELINES
+from ml.evaluation import sliced_metrics
+from ml.features import DEMAND_FEATURES, FEATURE_SET, HORIZON, TARGET_WEEK, Feature
+from ml.forecaster import fit_calibrated, labelled
+from ml.frame_checks import SERIES_KEY, WEEK, BadFrame, require_columns
+from ml.intervals import apply, calibrate, point_rows
+from ml.splits import Fold
+from ml.training import TrainConfig
+
+MODEL = "catboost"
+CUTOFF = "cutoff_week_start_date"
+SCORED_COLUMNS = ["method", CUTOFF, *SERIES_KEY, HORIZON, TARGET_WEEK, "is_promotion", "actual", "p10", "p50", "p90"]
+_SLICES: dict[str, pl.Expr] = {
+    "all": pl.lit(value=True),
+    "promotion": pl.col("is_promotion"),
+    "base": ~pl.col("is_promotion"),
+}
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class BacktestPlan:
+    """What is tested.
+
+    Attributes:
+        folds: origins, from `ml.splits.rolling_origin`.
+        measure: what is forecast.
+        config: parameters of the model.
+        coverage: share of outcomes that [p10, p90] is to hold.
+        features, feature_set: the model's inputs and their name.
+    """
+
+    folds: tuple[Fold, ...]
+    measure: str = "transactions"
+    config: TrainConfig = field(default_factory=TrainConfig)
+    coverage: float = 0.8
+    features: tuple[Feature, ...] = DEMAND_FEATURES
+    feature_set: str = FEATURE_SET
+
+
+def backtest(
+    features: pl.DataFrame, labels: pl.DataFrame, plan: BacktestPlan, progress: Progress | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Forecast every fold with the model, naive and mean_8, on the same rows.
+
+    Args:
+        features: gold.demand_features, of the folds' cutoffs and all before.
+        labels: gold.demand_labels, mature as of now (`ml.labels.mature`).
+        plan: what is tested.
+        progress: called with (steps done, steps in all, what was done) after each method of a fold.
+
+    Returns:
+        (scored rows, metrics). Scored rows: SCORED_COLUMNS, one row per (method, cutoff, series, horizon), sorted;
+        is_promotion says that a display or a mailer was planned for the target week, null where no plan is known.
+        Metrics: the columns of models.demand_backtest; slices `all`, `promotion`, `base` and each product group.
+
+    Raises:
+        BadFrame: a fold lacks rows at a horizon.
+    """
+    rows = labelled(features, labels, plan.measure)
+    methods = [MODEL, *BASELINES]
+    horizons = sorted(set(rows[HORIZON]))
+    total = len(plan.folds) * len(methods)
+    scored: list[pl.DataFrame] = []
+    for fold in plan.folds:
+        _require_test_rows(rows, fold, horizons)
+        for method in methods:
+            forecasts = _model_forecasts(rows, fold, plan) if method == MODEL else _baseline(rows, fold, plan, method)
+            scored.append(_scored(method, forecasts))
+            if progress is not None:
+                progress(len(scored), total, f"{method} at cutoff {fold.cutoff}")
+    result = pl.concat(scored).sort("method", CUTOFF, *SERIES_KEY, HORIZON)
+    return result, backtest_metrics(result)
+
+
+def backtest_metrics(scored: pl.DataFrame, by: Sequence[str] = ("method", CUTOFF, HORIZON)) -> pl.DataFrame:
+    """models.demand_backtest from scored rows: method, cutoff, horizon, slice and the metrics of ml.evaluation."""
+    require_columns(scored, (*by, "is_promotion", "product_group"), "scored rows")
+    return sliced_metrics(scored, by, _SLICES, "product_group")
+
+
+def is_promotion() -> pl.Expr:
+    """Whether a display or mailer is planned for the target week of a feature row; null where no plan is known."""
+    return ((pl.col("display_products_target") + pl.col("mailer_products_target")) > 0).alias("is_promotion")
+
+
+def _model_forecasts(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan) -> pl.DataFrame:
+    fitted = fit_calibrated(
+        rows,
+        fold,
+        plan.measure,
+        plan.config,
+        coverage=plan.coverage,
+        features=plan.features,
+        feature_set=plan.feature_set,
+    )
+    return fitted.forecast(rows.filter(fold.is_test))
+
+
+def _baseline(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan, method: str) -> pl.DataFrame:
+    """A baseline's point forecasts with intervals calibrated on the same pairs as the model's."""
+    held_out, test = (
+        _with_points(rows.filter(part), plan.measure, method) for part in (fold.is_calibration, fold.is_test)
+    )
+    return apply(test, calibrate(held_out, plan.coverage))
+
+
+def _with_points(rows: pl.DataFrame, measure: str, method: str) -> pl.DataFrame:
+    points = BASELINES[method](rows, measure)["point"]
+    if points.null_count():
+        raise BadFrame(f"{method} has no forecast for {points.null_count()} rows: their series have no whole week yet.")
+    return point_rows(rows.with_columns(point=points))
+
+
+def _require_test_rows(rows: pl.DataFrame, fold: Fold, horizons: list[int]) -> None:
+    missing = sorted(set(horizons) - set(rows.filter(fold.is_test)[HORIZON]))
+    if missing or not horizons:
+        raise BadFrame(f"The fold at {fold.cutoff} has no outcomes at horizons {missing}; test at an earlier cutoff.")
+
+
+def _scored(method: str, forecasts: pl.DataFrame) -> pl.DataFrame:
+    return forecasts.with_columns(is_promotion(), method=pl.lit(method)).rename({WEEK: CUTOFF}).select(SCORED_COLUMNS)

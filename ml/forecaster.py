@@ -1,0 +1,92 @@
+"""A calibrated model: fitted, with intervals that were measured on outcomes it had not seen.
+
+Belongs here: the order of fit, calibration and refit. Does not belong here: CatBoost (ml.training), the arithmetic of
+intervals (ml.intervals), folds (ml.splits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from ml.features import DEMAND_FEATURES, FEATURE_KEY, FEATURE_SET, HORIZON, TARGET_WEEK, Feature
+from ml.frame_checks import BadFrame, require_columns, require_unique
+from ml.intervals import Calibration, apply, calibrate
+from ml.splits import Fold
+from ml.training import QuantileModel, TrainConfig, fit, predict_raw
+
+
+@dataclass(frozen=True)
+class CalibratedModel:
+    """A model and how far its outer quantiles move."""
+
+    model: QuantileModel
+    calibration: Calibration
+
+    def forecast(self, features: pl.DataFrame) -> pl.DataFrame:
+        """The feature rows with calibrated p10, p50, p90."""
+        raw = pl.concat([features, predict_raw(self.model, features)], how="horizontal")
+        return apply(raw, self.calibration)
+
+
+def labelled(features: pl.DataFrame, labels: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """Feature rows whose outcome is given, with the outcome as column `measure` and as DOUBLE `actual`.
+
+    Raises:
+        BadFrame: keys repeat, or features and labels disagree on the target week of a key.
+    """
+    require_columns(labels, (*FEATURE_KEY, TARGET_WEEK, measure), "labels")
+    require_unique(features, FEATURE_KEY, "features")
+    require_unique(labels, FEATURE_KEY, "labels")
+    outcome = labels.select(*FEATURE_KEY, measure, _labelled_week=TARGET_WEEK, actual=pl.col(measure).cast(pl.Float64))
+    rows = features.join(outcome, on=FEATURE_KEY, how="inner")
+    if rows.select((pl.col("_labelled_week") != pl.col(TARGET_WEEK)).any()).item():
+        raise BadFrame("Features and labels disagree on the target week of a cutoff and horizon.")
+    return rows.drop("_labelled_week").sort(FEATURE_KEY)
+
+
+def training_rows(rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
+    """The rows of the final fit at a fold: every outcome known at the cutoff. They are what a training set pins."""
+    return rows.filter(fold.is_known)
+
+
+def fit_calibrated(
+    rows: pl.DataFrame,
+    fold: Fold,
+    measure: str,
+    config: TrainConfig,
+    *,
+    coverage: float = 0.8,
+    features: Sequence[Feature] = DEMAND_FEATURES,
+    feature_set: str = FEATURE_SET,
+) -> CalibratedModel:
+    """Fit on the training pairs, calibrate on the calibration pairs, then fit anew on all known pairs.
+
+    The intervals are those of the first model, which knew `calibration_weeks + horizon` weeks less. The second is a
+    little better, so that they err on the wide side.
+
+    Args:
+        rows: `labelled` rows; those after the fold's cutoff are not used.
+        fold: from `ml.splits.rolling_origin`.
+        measure: what is forecast.
+        config: parameters of both fits.
+        coverage: share of outcomes that [p10, p90] is to hold.
+        features: input columns.
+        feature_set: their name.
+
+    Raises:
+        BadFrame: a part of the fold has no rows, or the calibration pairs lack a horizon.
+    """
+    require_columns(rows, (*FEATURE_KEY, TARGET_WEEK, measure, "actual"), "rows")
+    training, held_out = rows.filter(fold.is_training), rows.filter(fold.is_calibration)
+    missing = sorted(set(rows[HORIZON]) - set(held_out[HORIZON]))
+    if not training.height or missing:
+        raise BadFrame(
+            f"Fold {fold.cutoff}: {training.height} training rows; no calibration rows at horizons {missing}."
+        )
+    first = fit(training, features, measure, config, feature_set)
+    raw = pl.concat([held_out.select(HORIZON, "actual"), predict_raw(first, held_out)], how="horizontal")
+    final = fit(training_rows(rows, fold), features, measure, config, feature_set)
+    return CalibratedModel(final, calibrate(raw, coverage))

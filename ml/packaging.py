@@ -1,0 +1,178 @@
+"""A model as bytes and as a bundle of files whose hashes say what they are.
+
+Belongs here: normalised bytes, the version of a model, a bundle on disk written and verified. Does not belong here:
+registries, object stores, which bundle is champion.
+
+A bundle is a folder of `model.cbm` (CatBoost's own format: data, no code) and JSON. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from catboost import CatBoostRegressor
+
+from ml.forecaster import CalibratedModel
+from ml.intervals import Calibration
+from ml.training import FeatureMismatch, QuantileModel, Signature
+
+MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE, MANIFEST_FILE = (
+    "model.cbm",
+    "calibration.json",
+    "signature.json",
+    "manifest.json",
+)
+_CONTENT_FILES = (MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE)
+# CatBoost stamps these on every fit, whatever was fitted.
+_VOLATILE_METADATA = ("train_finish_time", "model_guid")
+_RESERVED = ("files", "model_version")
+
+
+class BundleError(ValueError):
+    """A bundle is incomplete, altered, or not the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle."""
+
+    fitted: CalibratedModel
+    model_version: str
+    manifest: Mapping[str, object]
+
+
+def normalised_bytes(model: QuantileModel) -> bytes:
+    """The model in CatBoost's binary format without the time and random id of its fit.
+
+    Equal rows, parameters and thread count on one machine give equal bytes.
+    """
+    copy = model.regressor.copy()
+    metadata = copy.get_metadata()
+    for name in _VOLATILE_METADATA:
+        metadata[name] = ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL_FILE
+        copy.save_model(str(path), format="cbm")
+        return path.read_bytes()
+
+
+def model_version(fitted: CalibratedModel) -> str:
+    """SHA-256 (hex) of everything that decides a forecast: trees, calibration and signature."""
+    return _version({name: _sha256(content) for name, content in _contents(fitted).items()})
+
+
+def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, object]) -> str:
+    """Write a bundle and return its model version. Saving the same bundle again changes nothing.
+
+    Args:
+        folder: where the bundle goes; it appears complete or not at all.
+        fitted: the model with its calibration.
+        manifest: how the model came about (JSON values; training set, config, data version). `files` and
+            `model_version` are added.
+
+    Raises:
+        BundleError: the folder holds something else already, or the manifest uses a reserved name.
+    """
+    taken = sorted(set(manifest) & set(_RESERVED))
+    if taken:
+        raise BundleError(f"The manifest may not set {taken}: save_bundle writes them.")
+    contents = _contents(fitted)
+    hashes = {name: _sha256(content) for name, content in contents.items()}
+    version = _version(hashes)
+    contents[MANIFEST_FILE] = _json_bytes({**manifest, "files": hashes, "model_version": version})
+    if folder.exists():
+        _require_same(folder, contents)
+        return version
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, content in contents.items():
+            _write_durably(staging / name, content)
+        staging.rename(folder)
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return version
+
+
+def load_bundle(folder: Path, expected_version: str | None = None) -> Bundle:
+    """Read a bundle after every file's hash was found equal to the manifest's.
+
+    Args:
+        folder: a folder written by `save_bundle`.
+        expected_version: the model version that the caller means; None takes what is there.
+
+    Raises:
+        BundleError: a file is missing, extra or altered, or the version is another.
+        FeatureMismatch: the model's columns are not those of its signature.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names != sorted([*_CONTENT_FILES, MANIFEST_FILE]):
+        raise BundleError(f"{folder} holds {names}; a bundle is {sorted([*_CONTENT_FILES, MANIFEST_FILE])}.")
+    contents = {name: (folder / name).read_bytes() for name in _CONTENT_FILES}
+    manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+    hashes = {name: _sha256(content) for name, content in contents.items()}
+    altered = [name for name in _CONTENT_FILES if manifest.get("files", {}).get(name) != hashes[name]]
+    if altered:
+        raise BundleError(f"{folder}: {altered} do not match the manifest's hashes. Restore the bundle or rebuild it.")
+    version = _version(hashes)
+    if version != manifest.get("model_version") or expected_version not in (None, version):
+        raise BundleError(f"{folder} is model {version}; the manifest says {manifest.get('model_version')}, "
+                          f"asked for was {expected_version}.")  # fmt: skip
+    signature = _signature(contents[SIGNATURE_FILE])
+    regressor = CatBoostRegressor()
+    regressor.load_model(blob=contents[MODEL_FILE])
+    if regressor.feature_names_ != signature.names:
+        raise FeatureMismatch(f"{folder}: the model takes {regressor.feature_names_}, its signature {signature.names}.")
+    calibration = Calibration.from_json(contents[CALIBRATION_FILE].decode())
+    return Bundle(CalibratedModel(QuantileModel(regressor, signature), calibration), version, manifest)
+
+
+def _contents(fitted: CalibratedModel) -> dict[str, bytes]:
+    return {
+        MODEL_FILE: normalised_bytes(fitted.model),
+        CALIBRATION_FILE: fitted.calibration.to_json().encode(),
+        SIGNATURE_FILE: _json_bytes(asdict(fitted.model.signature)),
+    }
+
+
+def _signature(content: bytes) -> Signature:
+    raw = json.loads(content)
+    try:
+        columns = tuple((str(name), str(dtype)) for name, dtype in raw["columns"])
+        return Signature(str(raw["feature_set"]), columns, str(raw["measure"]), tuple(raw["quantiles"]))
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"{SIGNATURE_FILE} is not a signature: {error}.") from error
+
+
+def _version(hashes: Mapping[str, str]) -> str:
+    return _sha256(_json_bytes({name: hashes[name] for name in _CONTENT_FILES}))
+
+
+def _json_bytes(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _require_same(folder: Path, contents: Mapping[str, bytes]) -> None:
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if found != dict(contents):
+        differing = sorted(name for name in {*found, *contents} if found.get(name) != contents.get(name))
+        raise BundleError(f"{folder} exists with other content in {differing}; a bundle is never overwritten.")
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

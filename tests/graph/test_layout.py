@@ -1,0 +1,54 @@
+"""What the layout promises: dbt is dbt, the workspace loads from anywhere, generated files follow the contracts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import dbt.version
+import yaml
+
+from checks.contracts.build import build
+from checks.contracts.loader import load_contracts
+from resources.settings import PROJECT_ROOT
+
+
+def test_dbt_is_the_package_and_the_folder_holds_no_python():
+    assert "site-packages" in str(Path(dbt.version.__file__))
+    assert not list((PROJECT_ROOT / "dbt").rglob("*.py"))
+
+
+def test_generated_files_are_up_to_date():
+    assert build(PROJECT_ROOT, check=True) == []
+
+
+def test_only_settings_read_the_environment():
+    found = subprocess.run(
+        ["git", "grep", "-nE", r"os\.(environ|getenv)", "--", "*.py", ":!resources/settings.py", ":!tests"],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.stdout == ""
+
+
+def test_the_workspace_loads_from_another_directory(tmp_path: Path):
+    dagster = str(Path(sys.executable).parent / "dagster")
+    done = subprocess.run(
+        [dagster, "definitions", "validate", "-w", str(PROJECT_ROOT / "workspace.yaml")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"LIFTLAKE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_silver_contract_is_a_dbt_model_and_the_other_way_round():
+    models = yaml.safe_load((PROJECT_ROOT / "dbt/models/marts/_silver__models.yml").read_text(encoding="utf-8"))
+    sql = {path.stem for path in (PROJECT_ROOT / "dbt/models/marts").glob("*.sql")}
+    contracts = {name for layer, name in load_contracts() if layer == "silver"}
+    assert {model["name"] for model in models["models"]} == sql == contracts
+
+
+def test_every_contract_is_an_asset(definitions: dg.Definitions):
+    keys = {tuple(key.path) for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    assert keys == set(load_contracts())

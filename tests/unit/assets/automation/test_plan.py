@@ -1,0 +1,87 @@
+"""The rules by which a table is behind, each on a graph of three or four tables."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from assets.automation.plan import Node, State, as_runs, plan
+from resources.lake import Provenance
+
+FIRST, LAST = date(2017, 1, 2), date(2017, 2, 27)
+CUTOFF = date(2017, 2, 13)
+EVENTS, LINES, SERIES, MODEL = ("bronze", "events"), ("silver", "lines"), ("gold", "series"), ("models", "model")
+NODES = [
+    Node(EVENTS, (), "e1"),
+    Node(LINES, (EVENTS,), "l1", wanted=(FIRST, LAST)),
+    Node(SERIES, (LINES,), "s1", wanted=(FIRST, CUTOFF), looks_back=frozenset({LINES})),
+    Node(MODEL, (SERIES,), "m1"),
+]
+
+
+def settled(**changes: object) -> State:
+    """A lake in which nothing is behind, with some facts changed."""
+    facts: dict = {
+        "made_from": {
+            LINES: Provenance("l1", {"bronze.events": "4"}, LAST.isoformat()),
+            SERIES: Provenance("s1", {"silver.lines": "2"}, CUTOFF.isoformat()),
+            MODEL: Provenance("m1", {"gold.series": "7"}),
+        },
+        "tokens": {EVENTS: "4", LINES: "2", SERIES: "7", MODEL: "1"},
+        "new_files": {},
+    }
+    return State(**{**facts, **changes})
+
+
+def test_a_settled_lake_needs_nothing():
+    assert plan(NODES, settled()) == []
+
+
+def test_an_empty_lake_needs_everything_upstream_first():
+    work = plan(NODES, State({}, {}, {EVENTS: ["a.parquet"]}))
+    assert [item.key for item in work] == [EVENTS, LINES, SERIES, MODEL]
+    assert work[0].reason == "new files: a.parquet"
+    assert work[1].weeks == (FIRST, LAST)
+    assert work[2].weeks == (FIRST, CUTOFF)
+    assert work[3].weeks is None
+
+
+def test_changed_code_rebuilds_all_weeks_and_what_follows():
+    made_from = {**settled().made_from, SERIES: Provenance("old", {"silver.lines": "2"}, CUTOFF.isoformat())}
+    work = plan(NODES, settled(made_from=made_from))
+    assert [(item.key, item.weeks) for item in work] == [(SERIES, (FIRST, CUTOFF)), (MODEL, None)]
+    assert "changed" in work[0].reason
+
+
+def test_late_events_rebuild_their_weeks_and_all_later_ones_where_windows_look_back():
+    late = (date(2017, 1, 16), date(2017, 1, 23))
+    state = settled(tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"}, changed_weeks={(EVENTS, "4"): late})
+    work = {item.key: item.weeks for item in plan(NODES, state)}
+    assert work == {LINES: late, SERIES: (late[0], CUTOFF), MODEL: None}
+
+
+def test_a_change_of_unknown_weeks_rebuilds_all_of_them():
+    state = settled(tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"}, changed_weeks={(EVENTS, "4"): None})
+    assert plan(NODES, state)[0].weeks == (FIRST, LAST)
+
+
+def test_a_clock_that_moved_on_asks_for_the_missing_weeks_only():
+    moved = [
+        node if node.key != SERIES else Node(SERIES, (LINES,), "s1", (FIRST, date(2017, 2, 20)), frozenset({LINES}))
+        for node in NODES
+    ]
+    work = {item.key: item.weeks for item in plan(moved, settled())}
+    assert work == {SERIES: (date(2017, 2, 20), date(2017, 2, 20)), MODEL: None}
+
+
+def test_runs_are_few_and_never_wait_for_a_later_one():
+    work = plan(NODES, State({}, {}, {EVENTS: ["a.parquet"]}))
+    runs = as_runs(work, NODES)
+    assert [(run.keys, run.weeks) for run in runs] == [
+        ([EVENTS, LINES], (FIRST, LAST)),
+        ([SERIES, MODEL], (FIRST, CUTOFF)),
+    ]
+
+
+def test_a_table_without_a_step_is_never_planned():
+    nodes = [*NODES, Node(("bronze", "ingest_ledger"), (EVENTS,), "x", has_step=False)]
+    assert plan(nodes, settled()) == []

@@ -1,0 +1,60 @@
+"""Settings: precedence, defaults and the sentence for what is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from resources.settings import SettingsError, load_settings, write_lake
+
+
+def test_the_demo_lake_is_the_default(tmp_path: Path):
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+    assert settings.lake.source == "completejourney"
+    assert settings.as_of == datetime(2017, 12, 4, 5, tzinfo=UTC)
+    assert settings.jar_cache == tmp_path / "jars"
+
+
+def test_a_variable_beats_the_file_and_the_file_beats_the_default(tmp_path: Path):
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+    later = settings.lake.model_copy(update={"as_of": datetime(2017, 12, 11, 5, tzinfo=UTC)})
+    write_lake(settings, later)
+    assert load_settings({"LIFTLAKE_HOME": str(tmp_path)}).as_of.day == 11
+    moved = load_settings({"LIFTLAKE_HOME": str(tmp_path), "LIFTLAKE_AS_OF": "2017-12-18T05:00:00Z"})
+    assert moved.as_of.day == 18
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"LIFTLAKE_SPARK_PORT": "many"}, "LIFTLAKE_SPARK_PORT"),
+        ({"LIFTLAKE_THREADS": "0"}, "LIFTLAKE_THREADS"),
+        ({"LIFTLAKE_AS_OF": "2017-12-18"}, "as_of"),
+        ({"PANDERA_VALIDATION_ENABLED": "False"}, "PANDERA_VALIDATION_ENABLED"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path: Path, variables: dict[str, str], named: str):
+    with pytest.raises(SettingsError, match=named):
+        load_settings({"LIFTLAKE_HOME": str(tmp_path), **variables})
+
+
+def test_an_unreadable_lake_file_is_named(tmp_path: Path):
+    (tmp_path / "lake.yaml").write_text("source: [", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"lake\.yaml"):
+        load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+
+
+def test_only_the_demo_may_use_the_public_key(tmp_path: Path):
+    demo = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+    assert demo.household_key()
+    other = demo.model_copy(update={"lake": demo.lake.model_copy(update={"source": "mine"})})
+    with pytest.raises(SettingsError, match="LIFTLAKE_TOKEN_KEY"):
+        other.household_key()
+
+
+def test_a_secret_never_shows_itself(tmp_path: Path):
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path), "LIFTLAKE_TOKEN_KEY": "hush-hush"})
+    assert "hush-hush" not in repr(settings)
+    assert settings.household_key() == b"hush-hush"
