@@ -7,7 +7,7 @@ command prints.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import dagster as dg
@@ -51,7 +51,10 @@ class Session:
         """Run the work with a progress bar; stops at the first run that fails and returns why."""
         self.lake.claim()
         runs = as_runs(work, self.nodes())
-        with _progress(runs) as on_event:
+        self.settings.logs.mkdir(parents=True, exist_ok=True)
+        log = (self.settings.logs / "run.log").open("a", encoding="utf-8")
+        # dbt's own lines go to a log: stdout belongs to the command's answer.
+        with log, redirect_stdout(log), _progress(runs) as on_event:
             for run in runs:
                 failures = execute(self.definitions, self.instance, run, on_event)
                 if failures:
@@ -85,14 +88,18 @@ def _progress(runs: Sequence[Run]) -> Iterator[Callable[[DagsterEvent], None]]:
     with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as bar:
         total = sum(len(run.keys) for run in runs)
         task = bar.add_task("starting", total=total)
+        written: set[dg.AssetKey] = set()
 
         def on_event(event: DagsterEvent) -> None:
             if event.event_type == DagsterEventType.STEP_START:
                 bar.update(task, description=(event.step_key or "").replace("__", "."))
-            if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
+            # A range gives one event a week; a table counts once.
+            key = event.asset_key
+            if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and key is not None and key not in written:
+                written.add(key)
                 bar.update(task, advance=1)
                 if not err.is_terminal:
-                    err.print(f"{'.'.join(event.asset_key.path)} written", highlight=False)
+                    err.print(f"{'.'.join(key.path)} written", highlight=False)
 
         yield on_event
         bar.update(task, description="done")

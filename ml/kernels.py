@@ -69,7 +69,10 @@ def rolling_mean(values: Values, layout: Layout, window_weeks: int) -> Values:
     Exists when the series is that long and at least half of the window is usable.
     """
     kernel = RollingMean(0, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
-    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+    means = kernel.transform(layout.grouped(values))
+    # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero.
+    bounded = np.clip(means, np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else means
+    return _where_window_exists(bounded, layout, window_weeks)
 
 
 def rolling_std(values: Values, layout: Layout, window_weeks: int) -> Values:

@@ -133,8 +133,10 @@ def target_plans(rows: pl.DataFrame, plans: pl.DataFrame, as_of: datetime | None
     target_week = "target_week_start_date"
     known = _known(plans, as_of).rename({WEEK: target_week, "known_at": "_plan_known_at"})
     first_known = known.group_by(target_week).agg(_week_planned_at=pl.col("_plan_known_at").min())
+    # Prefixed, so that no column of the rows can be mistaken for a plan of the target week.
+    values = [pl.col(value).cast(pl.Float64).alias(f"_plan.{value}") for value in PLAN_VALUES]
     joined = rows.join(
-        known.select(*SERIES_KEY, target_week, *PLAN_VALUES, "_plan_known_at"),
+        known.select(*SERIES_KEY, target_week, *values, "_plan_known_at"),
         on=[*SERIES_KEY, target_week],
         how="left",
     ).join(first_known, on=target_week, how="left")
@@ -142,7 +144,7 @@ def target_plans(rows: pl.DataFrame, plans: pl.DataFrame, as_of: datetime | None
     is_planned = (pl.col("_week_planned_at") <= pl.col("event_at")).fill_null(value=False)
     return joined.with_columns(
         pl.when(is_visible)
-        .then(pl.col(value).cast(pl.Float64))
+        .then(pl.col(f"_plan.{value}"))
         .when(is_planned)
         .then(0.0)
         .alias(f"_target.{_PLAN_PREFIX}{value}")
@@ -197,13 +199,17 @@ def _week_ends(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _join_plans(frame: pl.DataFrame, past_plans: pl.DataFrame) -> pl.DataFrame:
     planned = past_plans.select(WEEK).unique().with_columns(_is_planned=True)
-    joined = frame.join(past_plans.select(*SERIES_KEY, WEEK, *PLAN_VALUES), on=[*SERIES_KEY, WEEK], how="left").join(
-        planned, on=WEEK, how="left"
+    values = [pl.col(value).cast(pl.Float64).alias(_PLAN_PREFIX + value) for value in PLAN_VALUES]
+    joined = frame.join(past_plans.select(*SERIES_KEY, WEEK, *values), on=[*SERIES_KEY, WEEK], how="left")
+    return (
+        joined.join(planned, on=WEEK, how="left")
+        .with_columns(
+            pl.when("_is_planned").then(pl.col(_PLAN_PREFIX + value).fill_null(0.0)).alias(_PLAN_PREFIX + value)
+            for value in PLAN_VALUES
+        )
+        .drop("_is_planned")
+        .sort(*SERIES_KEY, WEEK)
     )
-    return joined.with_columns(
-        pl.when("_is_planned").then(pl.col(value).cast(pl.Float64).fill_null(0.0)).alias(_PLAN_PREFIX + value)
-        for value in PLAN_VALUES
-    ).sort(*SERIES_KEY, WEEK)
 
 
 def _source_values(frame: pl.DataFrame) -> tuple[dict[str, kernels.Values], dict[str, float]]:

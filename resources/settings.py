@@ -178,7 +178,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsError: a value is wrong; the message names the variable or file and the rule it breaks.
     """
     env = os.environ if environ is None else environ
-    if env.get("PANDERA_VALIDATION_ENABLED", "").lower() in {"false", "0"}:
+    # Pandera takes every other word, "yes" too, for a no.
+    if env.get("PANDERA_VALIDATION_ENABLED", "true") not in {"true", "True", "1"}:
         raise SettingsError("PANDERA_VALIDATION_ENABLED switches all validation off: unset it.")
     home = _home(env)
     lake_file = home / "lake.yaml"

@@ -130,6 +130,8 @@ def _start(settings: Settings) -> ServerRecord:
     while time.monotonic() < deadline:
         record = running(settings)
         if record is not None:
+            # It outlives this process on purpose: nobody here will wait for it.
+            supervisor.returncode = 0
             return record
         if supervisor.poll() is not None:
             break

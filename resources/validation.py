@@ -27,6 +27,8 @@ from checks.contracts.rule_sql import literal, with_relations
 
 Outcome = Literal["passed", "failed", "not_run"]
 EXAMPLES = 5
+# From here on a key is proved unique by its hashes; below, grouping by the key itself is as fast.
+PROOF_FROM_ROWS = 1_000_000
 MASK = "***"
 WEEK = "week_start_date"
 
@@ -96,7 +98,7 @@ def audit(
         weeks = None
     run = _Audit(spark, relation, plan, references or {}, weeks, unsound)
     row_count, row_results = run.row_results()
-    return Verdict(row_count, (_schema_result(plan, problems), *row_results, *run.table_results()))
+    return Verdict(row_count, (_schema_result(plan, problems), *row_results, *run.table_results(row_count)))
 
 
 def with_broken_rules(df: DataFrame, plan: ValidationPlan, column: str = "_broken_rules") -> DataFrame:
@@ -130,13 +132,17 @@ class _Audit:
         ]
         return int(counts["row_count"]), results
 
-    def table_results(self) -> list[RuleResult]:
+    def table_results(self, row_count: int) -> list[RuleResult]:
         """The outcome of every table rule, from one query with a branch for each.
 
-        A branch says null where a key is not proved unique by its hashes; only then is the key itself grouped.
+        A large table's branch says null where a key is not proved unique by its hashes; only then is the key grouped.
         """
+        may_prove = row_count >= PROOF_FROM_ROWS
         runnable = [rule for rule in self.plan.table_rules if self._can_run(rule)]
-        branches = [f"SELECT '{rule.id}' AS rule_id, failing_rows FROM ({self._total(rule)})" for rule in runnable]
+        branches = [
+            f"SELECT '{rule.id}' AS rule_id, failing_rows FROM ({self._total(rule, may_prove=may_prove)})"
+            for rule in runnable
+        ]
         totals: dict[str, int | None] = {}
         if branches:
             totals = {
@@ -147,15 +153,15 @@ class _Audit:
             for rule in self.plan.table_rules
         ]
 
-    def _total(self, rule: PlannedTableRule, *, is_exact: bool = False) -> str:
+    def _total(self, rule: PlannedTableRule, *, may_prove: bool) -> str:
         """A query with one value, `failing_rows`: null where a proof does not hold, which settles nothing."""
-        if rule.sql.proof is not None and not is_exact:
+        if rule.sql.proof is not None and may_prove:
             return f"SELECT CASE WHEN holds THEN 0L END AS failing_rows FROM ({self._over(rule, rule.sql.proof)})"
         return f"SELECT coalesce(sum(failing_rows), 0L) AS failing_rows FROM ({self._over(rule, rule.sql.query)})"
 
     def _table_result(self, rule: PlannedTableRule, failing: int | None) -> RuleResult:
         if failing is None:
-            failing = int(self.spark.sql(self._total(rule, is_exact=True)).collect()[0]["failing_rows"])
+            failing = int(self.spark.sql(self._total(rule, may_prove=False)).collect()[0]["failing_rows"])
         examples = (
             self._examples(f"SELECT * FROM ({self._over(rule, rule.sql.query)}) LIMIT {EXAMPLES}") if failing else []
         )

@@ -6,8 +6,9 @@ Belongs here: one planned run -> one Dagster run. Does not belong here: what to 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, EventLogEntry
@@ -60,21 +61,43 @@ def execute(
         run_config=QUIET,
     )
     if not done.success and not failures:
-        failures.append(Failed("run", f"run {run_id} ended without success; its events say more"))
+        failures.append(Failed("run", _run_failure(done.all_events) or f"run {run_id} ended without success"))
     return failures
 
 
 def failures_in(event: DagsterEvent) -> list[Failed]:
     """What an event says went wrong: a step that will not be retried, or a check that did not pass."""
+    if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.ERROR:
+            return []
+        return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation))]
     if event.event_type == DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        return [Failed(event.step_key or "step", _first_line(error.message if error else "no reason given"))]
-    if event.event_type == DagsterEventType.PIPELINE_FAILURE and event.step_key is None:
-        error = event.job_failure_data.error
-        return [Failed("run", _first_line((error.cause or error).message))] if error else []
+        reason = _first_line(error.message if error else "no reason given")
+        # The check itself has said which rules do not hold.
+        return [] if "blocking asset check" in reason else [Failed(event.step_key or "step", reason)]
     return []
+
+
+def _run_failure(events: Sequence[DagsterEvent]) -> str | None:
+    """Why a run failed outside its steps, for example because a resource could not be opened."""
+    for event in events:
+        if event.event_type == DagsterEventType.PIPELINE_FAILURE and event.job_failure_data.error:
+            error = event.job_failure_data.error
+            return _first_line((error.cause or error).message)
+    return None
+
+
+def _broken_rules(evaluation: dg.AssetCheckEvaluation) -> str:
+    """Which rules of a contract do not hold and on how many rows; the name of any other check."""
+    if "rules" not in evaluation.metadata:
+        return f"check {evaluation.check_name} does not hold"
+    rules: Any = evaluation.metadata["rules"].value
+    broken = [rule for rule in rules if rule["outcome"] != "passed" and rule["severity"] == "error"]
+    return ", ".join(f"rule {rule['rule']} {rule['outcome']} on {rule['failing_rows']:,} rows" for rule in broken)
 
 
 def _first_line(message: str) -> str:

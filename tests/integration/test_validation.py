@@ -16,6 +16,7 @@ from checks.contracts.model import RULE_KINDS, Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from checks.contracts.spark_schema import arrow_schema, create_table_sql
+from resources import validation
 from resources.validation import MASK, Verdict, audit, with_broken_rules
 
 pytestmark = pytest.mark.spark
@@ -242,6 +243,18 @@ def test_good_rows_pass(spark: SparkSession, references: Mapping[str, str], name
     view(spark, "vt_lines", LINES, GOOD_LINES)
     verdict = audit(spark, view(spark, "vt_audited", contract, good), plan_of(contract), references=references)
     assert (verdict.passed, verdict.failures) == (True, ())
+
+
+def test_a_large_table_is_proved_by_hashes_first(
+    spark: SparkSession, references: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short cut gives the same counts: a proof that holds settles the rule, one that does not settles nothing."""
+    monkeypatch.setattr(validation, "PROOF_FROM_ROWS", 0)
+    good = [promotion(1), promotion(2)]
+    plan = plan_of(PROMOTIONS)
+    assert audit(spark, view(spark, "vt_audited", PROMOTIONS, good), plan, references=references).failures == ()
+    relation = view(spark, "vt_audited", PROMOTIONS, [*good, promotion(2), promotion(2)])
+    assert failing(audit(spark, relation, plan, references=references)) == {"primary_key": 3}
 
 
 def test_planted_faults_cover_every_kind() -> None:

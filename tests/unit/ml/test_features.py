@@ -96,9 +96,9 @@ def test_every_feature_equals_the_loop(demand: Demand, at: int) -> None:
         found = rows[feature.name].to_list()
         if feature.dtype == "DOUBLE":
             # coreforecast updates its sums; 1e-9 leaves room for that and for nothing else
-            assert found == [value if value is None else pytest.approx(value, rel=1e-9, abs=1e-9) for value in wanted], (
-                feature.name
-            )
+            assert found == [
+                value if value is None else pytest.approx(value, rel=1e-9, abs=1e-9) for value in wanted
+            ], feature.name
         else:
             assert found == wanted, feature.name
 
@@ -153,7 +153,9 @@ def test_a_plan_counts_from_the_moment_it_is_known(demand: Demand) -> None:
         rest = demand.plans.filter((pl.col("week_start_date") != target) | (pl.col("store_id") != key[0]))
         plans = pl.concat([rest, plan.cast(demand.plans.schema)])
         rows = compute_features(demand.series, plans, [cutoff], [2])
-        return rows.filter(pl.col("store_id") == key[0], pl.col("product_group") == key[1])["display_products_target"][0]
+        return rows.filter(pl.col("store_id") == key[0], pl.col("product_group") == key[1])["display_products_target"][
+            0
+        ]
 
     assert target_displays(end) == 3
     assert target_displays(end + timedelta(microseconds=1)) == 0

@@ -1,0 +1,166 @@
+"""The whole graph on a seeded sample of the real data: built, rebuilt without work, moved on by a week, broken once.
+
+One lake for the module, because a lake takes minutes; the tests read it in the order in which its story goes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from resources.lake import Lake
+from resources.settings import PROJECT_ROOT, child_environment, load_settings
+from resources.spark import SparkDoor
+from tests.sample import write_sample
+
+pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+
+
+@dataclass(frozen=True)
+class SampleLake:
+    """A lake in a home of its own, driven through the command line as a user would."""
+
+    home: Path
+    files: Path
+
+    def liftlake(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        env = child_environment({
+            "LIFTLAKE_HOME": str(self.home), "LIFTLAKE_SOURCE_FILES": str(self.files),
+            "LIFTLAKE_JAR_CACHE": str(load_settings().jar_cache),
+        })  # fmt: skip
+        command = [sys.executable, "-m", "cli", *arguments, "--json"]
+        done = subprocess.run(command, env=env, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr[-3000:]
+        return json.loads(done.stdout) if done.stdout else {"error": done.stderr}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleLake]:
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(load_settings(), folder / "files")
+    lake = SampleLake(folder / "home", folder / "files")
+    yield lake
+    lake.liftlake("down")
+
+
+@pytest.fixture(scope="module")
+def built(sample: SampleLake) -> dict[str, Any]:
+    return sample.liftlake("demo")
+
+
+def test_every_record_is_accounted_for(sample: SampleLake, built: dict[str, Any]):
+    sources = {"pos_lines": "transactions", "promotions": "promotions", "products": "products", "offers": "coupons"}
+    for table, file in sources.items():
+        row = built["tables"][f"bronze.{table}"]
+        received = pl.scan_parquet(sample.files / f"{file}.parquet").select(pl.len()).collect().item()
+        assert row["received"] == received == row["accepted"] + row["quarantined"] + row["duplicates"]
+
+
+def test_every_table_is_published_and_fresh(built: dict[str, Any]):
+    late = [name for name, row in built["tables"].items() if not row["fresh"]]
+    assert late == []
+    assert built["tables"]["forecasts.demand_forecasts"]["rows"] > 0
+    assert built["champions"]["demand"]["model_version"]
+
+
+def test_weeks_reconcile_with_the_files_computed_by_another_engine(sample: SampleLake, built: dict[str, Any]):
+    """Transactions, units and sales per week: DuckDB over the source files against the silver table."""
+    source = duckdb.sql(
+        "SELECT DATE '2016-12-26' + CAST(7 * (week - 1) AS INT) AS week, COUNT(DISTINCT basket_id) AS transactions, "
+        "SUM(quantity) AS units, CAST(SUM(CAST(sales_value AS DECIMAL(18,4))) AS DECIMAL(18,4)) AS sales "
+        f"FROM '{sample.files}/transactions.parquet' GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    silver = sample.liftlake("check", "silver.fct_receipt_lines")
+    assert silver["failed"] == silver["not_run"] == 0
+    held = read_table(sample, "silver.fct_receipt_lines")
+    weekly = (
+        held.group_by("week_start_date")
+        .agg(
+            pl.col("transaction_id").n_unique(),
+            pl.col("quantity_units").sum().cast(pl.Int64),
+            pl.col("sales_amount_usd").sum(),
+        )
+        .sort("week_start_date")
+        .rows()
+    )
+    assert weekly == [tuple(row) for row in source]
+
+
+def test_no_raw_household_id_passes_silver(sample: SampleLake, built: dict[str, Any]):
+    held = read_table(sample, "silver.fct_receipt_lines")
+    assert held["household_token"].str.contains(r"^hk1_[0-9a-f]{64}$").all()
+    assert "household_id" not in held.columns
+
+
+def test_a_second_run_makes_nothing(sample: SampleLake, built: dict[str, Any]):
+    again = sample.liftlake("demo")
+    assert again["work"] == []
+    assert {name: row["version"] for name, row in again["tables"].items()} == {
+        name: row["version"] for name, row in built["tables"].items()
+    }
+    assert again["champions"] == built["champions"]
+
+
+def test_all_checks_pass_and_are_at_least_the_blocking_rules(sample: SampleLake, built: dict[str, Any]):
+    result = sample.liftlake("check", "--all")
+    rules = sample.liftlake("contract", "lint")
+    assert result["failed"] == result["not_run"] == 0
+    assert result["passed"] >= rules["blocking_rules"]
+
+
+def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[str, Any]):
+    page = Path(sample.liftlake("report")["path"]).read_text(encoding="utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert len(page) > 20_000
+
+
+def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
+    before = read_table(sample, "forecasts.demand_forecasts")
+    moved = sample.liftlake("demo", "--next-week")
+    rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
+    assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
+    assert "silver.fct_receipt_lines" not in rebuilt
+    after = read_table(sample, "forecasts.demand_forecasts")
+    key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
+    kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])
+    assert kept.sort(key).equals(before.sort(key))
+    accuracy = read_table(sample, "forecasts.forecast_accuracy")
+    assert set(accuracy["horizon_weeks"]) == {1}
+
+
+def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
+    run_sql(sample, "UPDATE gold_audit.demand_series SET net_sales_usd = gross_sales_usd + 1 WHERE store_id = "
+            "(SELECT MIN(store_id) FROM gold_audit.demand_series) AND week_start_date = DATE'2017-06-05'")  # fmt: skip
+    planted = run_sql(
+        sample, "SELECT COUNT(*) AS n FROM gold_audit.demand_series WHERE net_sales_usd > gross_sales_usd"
+    )
+    result = sample.liftlake("check", "gold.demand_series", code=1)
+    failed = [row for row in result["results"] if row["outcome"] == "failed" and row["severity"] == "error"]
+    assert [(row["asset"], row["check"], row["failing_rows"]) for row in failed] == [
+        ("gold.demand_series", "gross_covers_net", planted["n"][0])
+    ]
+    assert planted["n"][0] > 0
+    assert failed[0]["example"]
+
+
+def read_table(sample: SampleLake, name: str) -> pl.DataFrame:
+    return run_sql(sample, f"SELECT * FROM {name}")
+
+
+def run_sql(sample: SampleLake, statement: str) -> pl.DataFrame:
+    """A statement on the sample's own server, through the same door as everything else."""
+    settings = load_settings({"LIFTLAKE_HOME": str(sample.home), "LIFTLAKE_JAR_CACHE": str(load_settings().jar_cache)})
+    lake = Lake(settings, SparkDoor(settings))
+    try:
+        return lake.query(statement)
+    finally:
+        lake.close()
