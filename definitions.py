@@ -50,7 +50,7 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
         *insight_assets(graph),
     ]
     keys = {key for asset in assets for key in (asset.keys if isinstance(asset, dg.AssetsDefinition) else [asset.key])}
-    all_jobs = jobs(graph)
+    all_jobs = jobs()
     contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]
     return dg.Definitions(
         assets=assets,

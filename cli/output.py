@@ -36,7 +36,7 @@ JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdou
 P = ParamSpec("P")
 R = TypeVar("R")
 err = Console(stderr=True)
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 140)
 
 
 def print_json(content: Mapping[str, Any]) -> None:

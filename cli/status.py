@@ -63,7 +63,7 @@ def show(content: dict[str, Any]) -> None:
     """The same for people."""
     table = Table(title=f"Lake as of {content['as_of']:%Y-%m-%d %H:%M} UTC")
     for heading in ("table", "rows", "version", "fresh", "received", "accepted", "quarantined", "duplicates"):
-        table.add_column(heading, justify="left" if heading == "table" else "right")
+        table.add_column(heading, justify="left" if heading == "table" else "right", no_wrap=True)
     for name, row in content["tables"].items():
         counts = [
             f"{row[count]:,}" if count in row else "" for count in ("received", "accepted", "quarantined", "duplicates")

@@ -137,14 +137,17 @@ class Lake:
             ValueError: columns are missing or unknown; pa.ArrowInvalid: a value does not fit its type.
         """
         table = conform(rows, contract)
-        self.ensure_table(contract)
         with self.stamped(provenance), self._staged(contract, table) as relation:
+            self.ensure_table(contract)
             names = ", ".join(contract.column_names)
             self.spark.sql(
                 f"INSERT INTO {contract.audit_name} REPLACE WHERE {where} SELECT {names} FROM {relation}"
                 if where != "TRUE"
                 else f"INSERT OVERWRITE {contract.audit_name} SELECT {names} FROM {relation}"
             )
+            if self.newest_provenance(contract) != provenance:
+                # Delta makes no commit of nothing into nothing; the provenance still has to be on record.
+                self.spark.sql(f"ALTER TABLE {contract.audit_name} SET TBLPROPERTIES ('liftlake.empty' = 'true')")
         return self.newest_version(contract)
 
     @contextlib.contextmanager

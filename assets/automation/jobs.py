@@ -13,29 +13,28 @@ INGEST, WEEKS, CI = "ingest_files", "rebuild_weeks", "ci_sample"
 OWNERS = ["team:data-platform"]
 
 
-def jobs(graph: Graph) -> list[UnresolvedAssetJobDefinition]:
-    """The jobs of the lake."""
+def jobs() -> list[UnresolvedAssetJobDefinition]:
+    """The jobs of the lake; their weeks follow from the assets."""
     everything = dg.AssetSelection.all()
     bronze = dg.AssetSelection.groups("bronze")
     tables = dg.AssetSelection.groups("silver", "gold") - dg.AssetSelection.assets(["gold", "training_sets"])
     return [
         dg.define_asset_job(
-            WHOLE_GRAPH, everything, partitions_def=graph.weeks, owners=OWNERS,
+            WHOLE_GRAPH,
+            everything,
+            owners=OWNERS,
             description="Everything for one business week: ingest what is new, rebuild the week, train, forecast.",
         ),
+        dg.define_asset_job(INGEST, bronze, owners=OWNERS, description="Ingests files that are not in the ledger yet."),
+        dg.define_asset_job(WEEKS, tables, owners=OWNERS, description="Rebuilds silver and gold for a range of weeks."),
         dg.define_asset_job(
-            INGEST, bronze, owners=OWNERS,
-            description="Ingests files that are not in the ledger yet.",
-        ),
-        dg.define_asset_job(
-            WEEKS, tables, partitions_def=graph.weeks, owners=OWNERS,
-            description="Rebuilds silver and gold for a range of weeks.",
-        ),
-        dg.define_asset_job(
-            CI, everything, partitions_def=graph.weeks, owners=OWNERS, tags={"purpose": "ci"},
+            CI,
+            everything,
+            owners=OWNERS,
+            tags={"purpose": "ci"},
             description="Materialises the sample and runs every check; CI fails when the run does.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def schedules(graph: Graph) -> list[dg.ScheduleDefinition]:

@@ -199,7 +199,7 @@ def _gate(graph: Graph) -> dg.AssetsDefinition:
         scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
         rival = None if champion.is_empty() else _champion_rows(graph, manifest, scored, champion["model_version"][0])
         decision = judge(scored, rival)
-        row = _decision_row(graph, challenger["model_version"][0], champion, history.height, decision)
+        row = _decision_row(graph, challenger["model_version"][0], champion, history.height + 1, decision)
         champion_version = row.filter(pl.col("decision") == "promoted")["model_version"].to_list()
         contract = graph.contract("models", "champion_history")
         same = f"model_name = '{MODEL_NAME}' AND decided_as_of = {_instant(graph)}"

@@ -43,10 +43,13 @@ def table_age(lake: Lake, contract: Contract) -> Age:
         return Age(None, as_of, allowed)
     if column is None:
         return Age(as_of, as_of, allowed)
-    newest = lake.query(
-        f"SELECT MAX(CAST({column} AS TIMESTAMP)) AS newest FROM {contract.published_name} "
-        f"WHERE {column} <= TIMESTAMP'{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-    )["newest"][0]
+    clock = f"TIMESTAMP'{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
+    found = lake.query(
+        f"SELECT MAX(CAST({column} AS TIMESTAMP)) FILTER (WHERE {column} <= {clock}) AS newest, COUNT(*) AS row_count "
+        f"FROM {contract.published_name}"
+    )
+    # Whether a table may be empty is a rule of its own; an empty one has no age.
+    newest = found["newest"][0] if found["row_count"][0] else as_of
     return Age(newest, as_of, allowed)
 
 
