@@ -83,8 +83,8 @@ def rolling_origin(
     last_cutoff: date | None = None,
     *,
     calibration_weeks: int = 6,
-    min_train_weeks: int = 13,
-    train_step: int = 1,
+    min_train_cutoffs: int = 10,
+    train_step: int = 2,
 ) -> list[Fold]:
     """Folds in time order, `step` weeks apart, the last one at `last_cutoff`.
 
@@ -97,7 +97,7 @@ def rolling_origin(
         last_cutoff: cutoff of the last fold; by default the last week whose outcomes at every horizon are covered
             by `weeks`. A later one (the newest week, of which nothing is known yet) gives a fold to forecast with.
         calibration_weeks: target weeks to calibrate on, per horizon.
-        min_train_weeks: least number of training cutoffs of the first fold.
+        min_train_cutoffs: least number of training cutoffs of the first fold.
         train_step: use every n-th training cutoff, counted back from the newest: neighbouring cutoffs share most of
             their windows, so that skipping some costs little accuracy and saves most of the time.
 
@@ -106,8 +106,10 @@ def rolling_origin(
         ValueError: an argument is out of range or the weeks have holes.
     """
     ordered = _contiguous(weeks)
-    if min(folds, horizon, step, calibration_weeks, min_train_weeks, train_step) < 1 or gap < 0:
-        raise ValueError("folds, horizon, step, calibration_weeks, min_train_weeks, train_step must be >= 1, gap >= 0.")
+    if min(folds, horizon, step, calibration_weeks, min_train_cutoffs, train_step) < 1 or gap < 0:
+        raise ValueError(
+            "folds, horizon, step, calibration_weeks, min_train_cutoffs, train_step must be >= 1, gap >= 0."
+        )
     if last_cutoff is None:
         last = len(ordered) - 1 - horizon - gap
     elif last_cutoff in ordered:
@@ -117,11 +119,11 @@ def rolling_origin(
     # The first calibration forecast is made calibration_weeks - 1 + horizon weeks before the last known target week.
     oldest_calibration = last - (folds - 1) * step - gap - (calibration_weeks - 1) - horizon
     train_cutoffs = _train_positions(oldest_calibration, gap, train_step)
-    if len(train_cutoffs) < min_train_weeks:
-        needed = len(ordered) + (min_train_weeks - len(train_cutoffs)) * train_step
+    if len(train_cutoffs) < min_train_cutoffs:
+        needed = len(ordered) + (min_train_cutoffs - 1) * train_step + 1 - (oldest_calibration - gap)
         raise SeriesTooShort(
             f"{len(ordered)} weeks give the first of {folds} folds {len(train_cutoffs)} training cutoffs and it needs "
-            f"{min_train_weeks}. Cover about {needed} weeks, or use fewer folds, calibration weeks or a smaller step."
+            f"{min_train_cutoffs}. Cover {needed} weeks, or use fewer folds, calibration weeks or a smaller step."
         )
     positions = [last - step * back for back in reversed(range(folds))]
     return [_fold(ordered, at, horizon, gap, calibration_weeks, train_step) for at in positions]

@@ -10,27 +10,30 @@ commits what is missing and nothing twice.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from checks.contracts.spark_schema import arrow_schema
 from resources.lake import Lake
-from resources.mapping import SourceMapping, kind_projection, record_projection
+from resources.mapping import SourceMapping, kind_columns, kind_flag, kind_row, record_projection
 from resources.validation import with_broken_rules
 
 ROWS_PER_GROUP = 1_000_000
-BROKEN, KINDS, PAYLOAD = "_broken_rules", "_kinds", "_payload"
+BROKEN, PAYLOAD = "_broken_rules", "_payload"
 KNOWN, RANK = "_is_known", "_rank"
 
 
@@ -114,9 +117,11 @@ class Ingest:
         self._lake.claim()
         batch_id = f"{self._mapping.source}-{table}-{sha256[:16]}"
         with self._on_server(path, sha256) as relation:
-            records = self._records(table, relation, batch_id, plan, path)
-            receipt = self._count(table, records, path, sha256, batch_id)
-            self._commit(table, records, receipt)
+            mapped = self._mapped(table, relation, batch_id, path)
+            row_plan = plan.restricted_to(frozenset(mapped.columns))
+            records = self._ranked(table, mapped, batch_id, path)
+            receipt = self._count(table, records, row_plan, path, sha256, batch_id)
+            self._commit(table, records, row_plan, receipt)
         return receipt
 
     # ------------------------------------------------------------------ steps
@@ -142,39 +147,34 @@ class Ingest:
         finally:
             target.unlink(missing_ok=True)
 
-    def _records(self, table: str, relation: str, batch_id: str, plan: ValidationPlan, path: Path) -> DataFrame:
-        """Source records with canonical columns, the ids of the rules each breaks, and its duplicate rank."""
+    def _mapped(self, table: str, relation: str, batch_id: str, path: Path) -> DataFrame:
+        """Source records with canonical columns, hidden ones for their kinds, and their payload."""
         rules = self._mapping.tables[table]
         raw = self._lake.spark.table(relation)
         names = tuple(raw.columns)
-        kinds = f"{kind_projection(rules.explode)} AS {KINDS}" if rules.explode else f"NULL AS {KINDS}"
         stamp = [f"'{self._mapping.source}' AS source", f"'{batch_id}' AS batch_id"]
         payload = f"to_json(struct({', '.join(f'`{name}`' for name in names)})) AS {PAYLOAD}"
+        kinds = kind_columns(rules.explode) if rules.explode else []
         try:
-            mapped = raw.selectExpr(*stamp, *record_projection(self._mapping, table, names), kinds, payload)
+            mapped = raw.selectExpr(*stamp, *record_projection(self._mapping, table, names), *kinds, payload)
             mapped.schema  # noqa: B018  expressions are resolved here, before anything is written
-        except Exception as error:
-            if type(error).__name__ != "AnalysisException":
-                raise
+        except AnalysisException as error:
             raise SourceFileError(
                 f"{path.name} does not have the columns that the mapping of {table} uses: "
                 f"{str(error).splitlines()[0]} Its columns: {', '.join(names)}."
             ) from error
-        # Rules about the columns of a kind concern rows that a record explodes into; the table's audit checks them.
-        names_known = frozenset(mapped.columns)
-        row_rules = tuple(rule for rule in plan.row_rules if names_known.issuperset(rule.columns))
-        row_plan = replace(plan, row_rules=row_rules)
-        return self._ranked(table, with_broken_rules(mapped, row_plan, BROKEN), batch_id)
+        return mapped
 
-    def _ranked(self, table: str, records: DataFrame, batch_id: str) -> DataFrame:
-        """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not."""
+    def _ranked(self, table: str, records: DataFrame, batch_id: str, path: Path) -> DataFrame:
+        """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
+
+        The window over all records is paid only when something may repeat.
+        """
         records = self._with_known(table, records, batch_id)
         rules = self._mapping.tables[table].duplicates
-        key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
-        candidate = "row_hash" if rules.scope == "row" else f"xxhash64({', '.join(key)})"
-        counted = records.selectExpr(f"{candidate} AS candidate").groupBy("candidate").count()
-        if not counted.filter("count > 1").limit(1).collect():
+        if rules.scope == "row" and not may_repeat_rows(path):
             return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
+        key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
         order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD]))
         window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order})"
         return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
@@ -196,45 +196,73 @@ class Ingest:
             known=known,
         )
 
-    def _count(self, table: str, records: DataFrame, path: Path, sha256: str, batch_id: str) -> Receipt:
+    def _count(
+        self, table: str, records: DataFrame, plan: ValidationPlan, path: Path, sha256: str, batch_id: str
+    ) -> Receipt:
         """All counts of the file in one scan."""
-        is_broken, is_duplicate = f"size({BROKEN}) > 0", f"{RANK} > 1"
-        has_week = "week_start_date" in records.columns
-        is_exploded = self._mapping.tables[table].explode is not None
-        accepted = f"NOT ({is_broken}) AND NOT ({is_duplicate})"
-        week = "week_start_date" if has_week else "CAST(NULL AS DATE)"
+        is_good = good_row(plan)
+        accepted = f"{is_good} AND {RANK} = 1"
+        explode = self._mapping.tables[table].explode
+        kinds = [f"CAST({kind_flag(label)} AS INT)" for label in explode.kinds] if explode else ["1"]
+        week = "week_start_date" if "week_start_date" in records.columns else "CAST(NULL AS DATE)"
         row = records.selectExpr(
             "COUNT(*) AS received",
             f"COUNT_IF({accepted}) AS accepted",
-            f"COUNT_IF({is_broken}) AS quarantined",
-            f"COUNT_IF(NOT ({is_broken}) AND {is_duplicate}) AS duplicates",
-            f"COALESCE(SUM(CASE WHEN {accepted} THEN {f'size({KINDS})' if is_exploded else '1'} END), 0) AS rows",
+            f"COUNT_IF(NOT ({is_good})) AS quarantined",
+            f"COUNT_IF({is_good} AND {RANK} > 1) AS duplicates",
+            f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows",
             f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week",
             f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week",
         ).collect()[0]
         return Receipt(
-            source=self._mapping.source, table_name=table, batch_id=batch_id, file_name=path.name, file_sha256=sha256,
-            file_bytes=path.stat().st_size, mapping_sha256=self._mapping.sha256, received=row["received"],
-            accepted=row["accepted"], quarantined=row["quarantined"], duplicates=row["duplicates"],
-            rows_written=row["rows"], first_week_start_date=row["first_week"], last_week_start_date=row["last_week"],
-        )  # fmt: skip
+            source=self._mapping.source,
+            table_name=table,
+            batch_id=batch_id,
+            file_name=path.name,
+            file_sha256=sha256,
+            file_bytes=path.stat().st_size,
+            mapping_sha256=self._mapping.sha256,
+            received=row["received"],
+            accepted=row["accepted"],
+            quarantined=row["quarantined"],
+            duplicates=row["duplicates"],
+            rows_written=row["rows"],
+            first_week_start_date=row["first_week"],
+            last_week_start_date=row["last_week"],
+        )
 
-    def _commit(self, table: str, records: DataFrame, receipt: Receipt) -> None:
+    def _commit(self, table: str, records: DataFrame, plan: ValidationPlan, receipt: Receipt) -> None:
         """Quarantine, accepted, ledger: the ledger comes last, so that a file in it is wholly in the lake."""
         if receipt.quarantined:
-            broken = records.filter(f"size({BROKEN}) > 0").selectExpr(
-                "source", f"'{table}' AS table_name", "batch_id", f"'{receipt.file_name}' AS file_name",
-                f"{PAYLOAD} AS payload", f"sha2({PAYLOAD}, 256) AS payload_sha256", f"{BROKEN} AS rule_ids",
-            )  # fmt: skip
-            self._append("quarantine", broken, receipt)
-        accepted = records.filter(f"size({BROKEN}) = 0 AND {RANK} = 1")
-        if self._mapping.tables[table].explode is not None:
-            accepted = accepted.selectExpr("*", f"inline({KINDS})")
-        contract = self._contracts["bronze", table]
-        self._append(table, accepted.select(*contract.column_names), receipt)
+            broken = with_broken_rules(records, plan, BROKEN).filter(f"size({BROKEN}) > 0")
+            rows = broken.selectExpr(
+                "source",
+                f"'{table}' AS table_name",
+                "batch_id",
+                f"'{receipt.file_name}' AS file_name",
+                f"{PAYLOAD} AS payload",
+                f"sha2({PAYLOAD}, 256) AS payload_sha256",
+                f"{BROKEN} AS rule_ids",
+            )
+            self._append("quarantine", rows, receipt)
+        if receipt.accepted < receipt.received:
+            records = records.filter(f"{good_row(plan)} AND {RANK} = 1")
+        self._append(table, self._exploded(table, records), receipt)
         ledger = self._contracts["bronze", "ingest_ledger"]
         row = pa.Table.from_pylist([asdict(receipt)], schema=arrow_schema(ledger))
         self._append("ingest_ledger", self._lake.spark.createDataFrame(row), receipt)
+
+    def _exploded(self, table: str, records: DataFrame) -> DataFrame:
+        """The rows of the bronze table: one per record, or one per record and kind."""
+        columns = self._contracts["bronze", table].column_names
+        explode = self._mapping.tables[table].explode
+        if explode is None:
+            return records.select(*columns)
+        parts = [
+            records.filter(kind_flag(label)).selectExpr("*", *kind_row(explode, label)).select(*columns)
+            for label in explode.kinds
+        ]
+        return functools.reduce(DataFrame.unionAll, parts)
 
     def _append(self, table: str, rows: DataFrame, receipt: Receipt) -> None:
         contract = self._contracts["bronze", table]
@@ -242,6 +270,20 @@ class Ingest:
         writer = rows.write.format("delta").mode("append")
         writer = writer.option("txnAppId", f"{receipt.source}/{receipt.table_name}/{receipt.file_sha256}")
         writer.option("txnVersion", 0).saveAsTable(contract.published_name)
+
+
+def good_row(plan: ValidationPlan) -> str:
+    """SQL condition of a record that keeps every blocking rule."""
+    return " AND ".join([f"({rule.predicate})" for rule in plan.row_rules if rule.severity == "error"]) or "TRUE"
+
+
+def may_repeat_rows(path: Path) -> bool:
+    """Whether two records of a Parquet file may be equal in every column; False is a proof that none are.
+
+    Hashes are counted, not rows: a collision only costs the window over all records that finds no duplicate.
+    """
+    hashes = pl.read_parquet(path).hash_rows()
+    return hashes.n_unique() < hashes.len()
 
 
 @contextmanager

@@ -164,11 +164,24 @@ def _week_of(instant: str, mapping: SourceMapping) -> str:
     return f"date_add(CAST(date_trunc('WEEK', date_sub({local}, {shift})) AS DATE), {shift})"
 
 
-def kind_projection(explode: Explode) -> str:
-    """A SQL array of structs, one element per kind that the record is: (kind, columns of the kind)."""
+def kind_flag(label: str) -> str:
+    """Name of the hidden column that says whether a record is of a kind."""
+    return f"_is_{label}"
+
+
+def kind_columns(explode: Explode) -> list[str]:
+    """SQL select items that a record needs so that it can be exploded: a flag and the columns of each kind."""
+    items = [f"{kind.when} AS {kind_flag(label)}" for label, kind in explode.kinds.items()]
+    return items + [
+        f"{expression} AS _{label}_{name}"
+        for label, kind in explode.kinds.items()
+        for name, expression in kind.columns.items()
+    ]
+
+
+def kind_row(explode: Explode, label: str) -> list[str]:
+    """SQL select items of the columns that a row gets from its kind."""
     names = sorted({name for kind in explode.kinds.values() for name in kind.columns})
-    structs = []
-    for label, kind in explode.kinds.items():
-        fields = ", ".join(f"{kind.columns.get(name, 'NULL')} AS {name}" for name in names)
-        structs.append(f"CASE WHEN {kind.when} THEN struct('{label}' AS {explode.column}, {fields}) END")
-    return f"array_compact(array({', '.join(structs)}))"
+    own = explode.kinds[label].columns
+    values = [f"{f'_{label}_{name}' if name in own else 'NULL'} AS {name}" for name in names]
+    return [f"'{label}' AS {explode.column}", *values]

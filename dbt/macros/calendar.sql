@@ -6,6 +6,12 @@ cast(convert_timezone('{{ var("timezone") }}', {{ instant }}) as date)
 {%- endmacro %}
 
 
+{#- The instant at which a local date begins. Right in whatever time zone the Spark session runs. -#}
+{% macro start_of_date(date) -%}
+cast(convert_timezone('{{ var("timezone") }}', current_timezone(), cast({{ date }} as timestamp_ntz)) as timestamp)
+{%- endmacro %}
+
+
 {#- The first date of the business week that a date falls in. -#}
 {% macro business_week(date) -%}
 {%- set weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"] -%}

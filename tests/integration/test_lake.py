@@ -30,9 +30,8 @@ def plans(request: pytest.FixtureRequest, lake: Lake) -> Contract:
 def rows(weeks: list[date], share: float = 0.25) -> pl.DataFrame:
     instant = datetime(2017, 1, 2, 5, tzinfo=UTC)
     return pl.DataFrame({
-        "store_id": ["7"] * len(weeks), "product_group": ["TEA's \\ x"] * len(weeks), "week_start_date": weeks,
-        "display_products": [1] * len(weeks), "mailer_products": [0] * len(weeks), "display_share": [share] * len(weeks),
-        "mailer_share": [0.0] * len(weeks), "event_at": [instant] * len(weeks), "known_at": [instant] * len(weeks),
+        "store_id": "7", "product_group": "TEA's \\ x", "week_start_date": weeks, "display_products": 1,
+        "mailer_products": 0, "display_share": share, "mailer_share": 0.0, "event_at": instant, "known_at": instant,
     })  # fmt: skip
 
 

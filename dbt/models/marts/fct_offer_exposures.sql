@@ -1,9 +1,9 @@
--- One row per household and campaign that the household was sent. The event is the start of the campaign.
+-- One row per household and campaign that the household was sent. The event is the start of the campaign, which the
+-- exposure itself need not carry.
 with exposures as (
     select
         household_id,
         campaign_id,
-        min(event_at) as event_at,
         min(known_at) as known_at
     from {{ ref('stg_bronze__offer_exposures') }}
     group by household_id, campaign_id
@@ -21,7 +21,7 @@ select
     campaigns.campaign_type,
     campaigns.start_date,
     campaigns.end_date,
-    exposures.event_at,
+    {{ start_of_date('campaigns.start_date') }} as event_at,
     exposures.known_at
 from exposures
 left join {{ ref('int_household_tokens') }} as tokens on exposures.household_id = tokens.household_id

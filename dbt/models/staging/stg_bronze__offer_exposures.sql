@@ -7,7 +7,6 @@ renamed as (
     select
         household_id,
         campaign_id,
-        event_at,
         known_at
     from source
 )

@@ -1,0 +1,125 @@
+"""Ingest of files: the law, what is a duplicate, what goes to quarantine, and that a repeat after a crash converges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from checks.contracts.loader import load_contracts
+from checks.contracts.model import Contract
+from checks.contracts.pandera_schema import to_pandera
+from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.ingest import Ingest, SourceFileError
+from resources.lake import Lake
+from resources.mapping import SourceMapping, load_mapping
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def contracts(lake: Lake) -> Iterator[dict[tuple[str, str], Contract]]:
+    found = load_contracts()
+    yield found
+    for table in ("pos_lines", "promotions", "ingest_ledger", "quarantine"):
+        lake.spark.sql(f"DROP TABLE IF EXISTS bronze.{table}")
+
+
+@pytest.fixture
+def mapping() -> SourceMapping:
+    return load_mapping("completejourney")
+
+
+def plan_of(contracts: dict[tuple[str, str], Contract], table: str) -> ValidationPlan:
+    return compile_plan(to_pandera(contracts["bronze", table]))
+
+
+def receipts(baskets: list[int], quantity: int = 1, sales: float = 2.5) -> pl.DataFrame:
+    return pl.DataFrame({
+        "household_id": 1, "store_id": 330, "basket_id": baskets, "product_id": 7, "quantity": quantity,
+        "sales_value": sales, "retail_disc": 0.0, "coupon_disc": 0.0, "coupon_match_disc": 0.0, "week": 2,
+        "transaction_timestamp": datetime(2017, 1, 3, 12),  # noqa: DTZ001  the source's times are naive
+    })  # fmt: skip
+
+
+def counts(receipt) -> tuple[int, int, int, int]:
+    assert receipt.received == receipt.accepted + receipt.quarantined + receipt.duplicates
+    return receipt.received, receipt.accepted, receipt.quarantined, receipt.duplicates
+
+
+def test_good_broken_and_repeated_records_are_told_apart(lake, contracts, mapping, tmp_path: Path):
+    rows = pl.concat([receipts([1, 2, 2]), receipts([3], quantity=-1), receipts([4], sales=-0.01)])
+    rows.write_parquet(tmp_path / "transactions.parquet")
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    receipt = ingest.file("pos_lines", tmp_path / "transactions.parquet", plan)
+    assert counts(receipt) == (5, 2, 2, 1)
+    assert (receipt.first_week_start_date, receipt.last_week_start_date) == (date(2017, 1, 2), date(2017, 1, 2))
+    held = lake.query("SELECT transaction_id, sales_amount_usd FROM bronze.pos_lines ORDER BY transaction_id")
+    assert held["transaction_id"].to_list() == ["1", "2"]
+    broken = lake.query("SELECT payload, rule_ids FROM bronze.quarantine ORDER BY payload")
+    assert broken.height == 2
+    assert '"quantity":-1' in broken["payload"][0]
+    assert {rule for rules in broken["rule_ids"] for rule in rules} == {
+        "quantity_units_range", "sales_amount_usd_range",
+    }  # fmt: skip
+
+
+def test_the_same_content_adds_nothing(lake, contracts, mapping, tmp_path: Path):
+    receipts([1, 2]).write_parquet(tmp_path / "transactions.parquet")
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    assert ingest.file("pos_lines", tmp_path / "transactions.parquet", plan) is not None
+    copy = tmp_path / "transactions_again.parquet"
+    copy.write_bytes((tmp_path / "transactions.parquet").read_bytes())
+    assert ingest.file("pos_lines", copy, plan) is None
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
+
+
+def test_an_event_that_an_earlier_file_brought_is_a_duplicate(lake, contracts, mapping, tmp_path: Path):
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    receipts([1, 2]).write_parquet(tmp_path / "transactions_1.parquet")
+    receipts([2, 3]).write_parquet(tmp_path / "transactions_2.parquet")
+    ingest.file("pos_lines", tmp_path / "transactions_1.parquet", plan)
+    assert counts(ingest.file("pos_lines", tmp_path / "transactions_2.parquet", plan)) == (2, 1, 0, 1)
+
+
+def test_a_record_of_two_kinds_counts_once_and_gives_two_rows(lake, contracts, mapping, tmp_path: Path):
+    pl.DataFrame({
+        "product_id": [1, 1, 2, 2], "store_id": 330, "display_location": ["9", "0", "3", "3"],
+        "mailer_location": ["A", "D", "0", "0"], "week": 2,
+    }).write_parquet(tmp_path / "promotions.parquet")  # fmt: skip
+    receipt = Ingest(lake, mapping, contracts).file(
+        "promotions", tmp_path / "promotions.parquet", plan_of(contracts, "promotions")
+    )
+    assert counts(receipt) == (4, 3, 0, 1)
+    assert receipt.rows_written == 4
+    held = lake.query("SELECT kind, location FROM bronze.promotions ORDER BY kind, location")
+    assert held.rows() == [("display", "3"), ("display", "9"), ("mailer", "A"), ("mailer", "D")]
+
+
+def test_a_crash_before_the_ledger_is_made_good_by_the_next_run(lake, contracts, mapping, tmp_path: Path):
+    rows = pl.concat([receipts([1, 2]), receipts([3], quantity=-1)])
+    rows.write_parquet(tmp_path / "transactions.parquet")
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    first = ingest.file("pos_lines", tmp_path / "transactions.parquet", plan)
+    # What a kill between the last two commits leaves: quarantine and accepted rows, no ledger row.
+    lake.spark.sql("DELETE FROM bronze.ingest_ledger")
+    assert replace(ingest.file("pos_lines", tmp_path / "transactions.parquet", plan)) == first
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other columns", "missing"])
+def test_a_file_that_cannot_be_read_changes_nothing(lake, contracts, mapping, tmp_path: Path, damage: str):
+    path = tmp_path / "transactions.parquet"
+    receipts([1]).rename({"basket_id": "basket"} if damage == "other columns" else {}).write_parquet(path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-20])
+    if damage == "missing":
+        path.unlink()
+    with pytest.raises(SourceFileError, match=r"transactions\.parquet"):
+        Ingest(lake, mapping, contracts).file("pos_lines", path, plan_of(contracts, "pos_lines"))
+    assert not lake.exists("bronze.pos_lines")

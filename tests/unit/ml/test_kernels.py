@@ -1,0 +1,69 @@
+"""Native kernels against loops: windows, missing weeks, series boundaries."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ml import kernels
+from tests.unit.ml import feature_oracle as oracle
+
+LENGTHS = (1, 2, 7, 30)
+
+
+@pytest.fixture(scope="module")
+def panel() -> tuple[np.ndarray, kernels.Layout]:
+    random = np.random.default_rng(11)
+    values = random.poisson(1.5, size=sum(LENGTHS)).astype(np.float64)
+    values[random.random(values.shape[0]) < 0.15] = np.nan
+    values[-40:-30] = 0.0
+    starts = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int32)
+    return values, kernels.Layout(starts)
+
+
+def loop(values: np.ndarray, layout: kernels.Layout, function: object, *arguments: int) -> list[float | None]:
+    """Apply an oracle to the history of every row."""
+    result: list[float | None] = []
+    for start, stop in zip(layout.starts, layout.starts[1:], strict=False):
+        history = [None if np.isnan(value) else value for value in values[start:stop]]
+        result += [function(history[: end + 1], *arguments) for end in range(len(history))]  # type: ignore[operator]
+    return result
+
+
+CASES = [
+    *((kernels.lag, oracle.lag, weeks) for weeks in (0, 1, 5)),
+    *((kernels.rolling_mean, oracle.mean, weeks) for weeks in (1, 2, 4, 13)),
+    *((kernels.rolling_std, oracle.std, weeks) for weeks in (2, 4, 13)),
+    *((kernels.rolling_max, oracle.largest, weeks) for weeks in (1, 4, 13)),
+    *((kernels.weighted_mean, oracle.weighted_mean, weeks) for weeks in (1, 3, 12)),
+    (kernels.expanding_mean, oracle.expanding_mean, None),
+    (kernels.weeks_since_positive, oracle.weeks_since_positive, None),
+]
+
+
+@pytest.mark.parametrize(("kernel", "naive", "weeks"), CASES, ids=lambda case: getattr(case, "__name__", str(case)))
+def test_kernel_equals_the_loop(panel: tuple, kernel: object, naive: object, weeks: int | None) -> None:
+    values, layout = panel
+    arguments = [] if weeks is None else [weeks]
+    found = kernel(values, layout, *arguments)  # type: ignore[operator]
+    wanted = loop(values, layout, naive, *arguments)
+    assert found == pytest.approx([np.nan if value is None else value for value in wanted], abs=1e-9, nan_ok=True)
+
+
+def test_an_empty_window_is_exactly_zero() -> None:
+    values = np.array([0.1, 0.2, 0.3, 1e6, 0.7] + [0.0] * 8) * 10_000
+    layout = kernels.Layout(np.array([0, values.shape[0]], dtype=np.int32))
+    assert kernels.rolling_mean(np.round(values), layout, 4)[-1] == 0.0
+
+
+def test_ratio_has_no_value_over_nothing() -> None:
+    ratio = kernels.ratio(np.array([1.0, 1.0, np.nan, 1.0]), np.array([2.0, 0.0, 1.0, np.nan]))
+    assert ratio == pytest.approx([0.5, np.nan, np.nan, np.nan], nan_ok=True)
+
+
+def test_layout_of_a_frame() -> None:
+    frame = pl.DataFrame({"key": ["a", "a", "b"]})
+    assert kernels.Layout.of(frame, ("key",)).starts.tolist() == [0, 2, 3]
+    assert kernels.Layout.of(frame, ("key",)).positions.tolist() == [0, 1, 0]
+    assert kernels.Layout.of(frame, ()).starts.tolist() == [0, 3]
