@@ -13,7 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from assets.graph import RETRIES, Graph, code_digest, freshness_policy, provenance, static_metadata
 from resources.dbt import invocation, manifest_path, project_files
-from resources.lake import Lake
+from resources.lake import Lake, Provenance
 
 WEEKLY = "config.meta.partition_column:week_start_date"
 MARTS = "fqn:liftlake.marts"
@@ -99,12 +99,13 @@ def _build(
         "first_weekday": graph.mapping.first_weekday.capitalize(),
         **weeks,
     }
+    made_from: dict[str, Provenance] = {}
     for key in sorted(context.selected_asset_keys):
         layer, name = key.path
         contract = graph.contract(layer, name)
         lake.ensure_table(contract)
-        variables[f"provenance_{name}"] = provenance(context, lake, contract, graph.contracts).to_json()
-    with invocation(dbt, lake, context, ["build"], variables) as running:
+        made_from[name] = provenance(context, lake, contract, graph.contracts)
+    with invocation(dbt, lake, context, ["build"], variables, made_from) as running:
         for event in running.stream():
             yield _with_count(event, lake, graph) if isinstance(event, dg.Output) else event
 

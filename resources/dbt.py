@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 
-from resources.lake import Lake
+from resources.lake import Lake, Provenance
 from resources.settings import PROJECT_ROOT, Settings, child_environment, exported
 
 PROJECT = PROJECT_ROOT / "dbt"
@@ -72,9 +73,11 @@ def invocation(
     context: dg.AssetExecutionContext,
     args: Sequence[str],
     variables: Mapping[str, str],
+    made_from: Mapping[str, Provenance],
 ) -> Iterator[DbtCliInvocation]:
-    """A running dbt command on the lake's Spark server, with its vars."""
+    """A running dbt command on the lake's Spark server, with its vars and the provenance of each model."""
     command = [*args, "--vars", json.dumps(dict(variables))]
-    with exported("SPARK_REMOTE", lake.spark_url):
+    provenance = json.dumps({name: asdict(item) for name, item in made_from.items()})
+    with exported("SPARK_REMOTE", lake.spark_url), exported("LIFTLAKE_PROVENANCE", provenance):
         running = dbt.cli(command, context=context, target_path=lake.settings.home / "dbt" / context.op.name)
     yield running
