@@ -53,7 +53,7 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
     all_jobs = jobs()
     contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]
     return dg.Definitions(
-        assets=assets,
+        assets=dg.with_source_code_references(assets),
         asset_checks=[*audit_checks(contracts), *freshness_checks(contracts)],
         jobs=all_jobs,
         schedules=schedules(graph),

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
+from dagster import DagsterExecutionInterruptedError
 from rich.console import Console
 
 from checks.contracts.loader import ContractError
@@ -67,7 +68,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except USER_ERRORS as error:
             stop(str(error.args[0]) if isinstance(error, KeyError) else str(error), WRONG_USE)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             stop("Interrupted. What was published stays; the next run completes the rest.", SAYS_NO)
 
     return wrapped

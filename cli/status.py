@@ -16,13 +16,15 @@ from resources.inventory import holdings
 @command
 def status(
     as_json: bool = JSON_OPTION,
-    digests: bool = typer.Option(
-        False, "--digests", help="Also compute the canonical digest of every table (minutes)."
+    digests: bool | None = typer.Option(
+        None,
+        "--digests/--no-digests",
+        help="Canonical digest of every table; by default with --json. Minutes at first, then remembered by version.",
     ),
 ) -> None:
     """What the lake holds: counts, versions, freshness, champions."""
     with session() as opened:
-        content = lake_status(opened, with_digests=digests)
+        content = lake_status(opened, with_digests=as_json if digests is None else digests)
     if as_json:
         print_json(content)
     else:

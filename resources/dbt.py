@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from resources.lake import Lake, Provenance
 from resources.settings import PROJECT_ROOT, Settings, child_environment, exported
 
 PROJECT = PROJECT_ROOT / "dbt"
+WATCH_SECONDS = 1.0
 
 
 class DbtError(RuntimeError):
@@ -80,4 +82,19 @@ def invocation(
     provenance = json.dumps({name: asdict(item) for name, item in made_from.items()})
     with exported("SPARK_REMOTE", lake.spark_url), exported("LIFTLAKE_PROVENANCE", provenance):
         running = dbt.cli(command, context=context, target_path=lake.settings.home / "dbt" / context.op.name)
-    yield running
+    done = threading.Event()
+    guard = threading.Thread(target=_end_with_server, args=(lake, running, done), daemon=True)
+    guard.start()
+    try:
+        yield running
+    finally:
+        done.set()
+        guard.join()
+
+
+def _end_with_server(lake: Lake, running: DbtCliInvocation, done: threading.Event) -> None:
+    """Stop dbt when the server is gone: its client would go on trying for minutes, and the step's retry can mend it."""
+    while not done.wait(WATCH_SECONDS):
+        if not lake.is_reachable():
+            running.process.terminate()
+            return

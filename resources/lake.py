@@ -81,6 +81,10 @@ class Lake:
     def spark_url(self) -> str:
         return self._door.url
 
+    def is_reachable(self) -> bool:
+        """Whether the server still lives."""
+        return self._door.is_open()
+
     def close(self) -> None:
         """Release the write claim and the session."""
         self._claims.close()

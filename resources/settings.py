@@ -208,6 +208,14 @@ def write_lake(settings: Settings, lake: Lake) -> Settings:
     return settings.model_copy(update={"lake": lake})
 
 
+def server_environment(settings: Settings) -> dict[str, str]:
+    """The variables from which the local server's own process reads the same settings as `settings`."""
+    names = ("jar_cache", "java", "trust_store", "spark_port", "spark_memory", "spark_idle_minutes", "threads")
+    values = {variable: getattr(settings, name) for variable, name in _VARIABLES.items() if name in names}
+    given = {variable: str(value) for variable, value in values.items() if value is not None}
+    return {"LIFTLAKE_HOME": str(settings.home), **given}
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that Liftlake starts: this one's, the project root first, and `extra`."""
     env = dict(os.environ)

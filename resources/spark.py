@@ -9,7 +9,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from resources.settings import Settings
-from resources.spark_server import ensure
+from resources.spark_server import ensure, running
 
 
 class SparkDoor:
@@ -40,6 +40,10 @@ class SparkDoor:
             self._session.client.set_retry_policies([quick])
             self._url = url
         return self._session
+
+    def is_open(self) -> bool:
+        """Whether the server behind the last session still lives; a remote one is not ours to judge."""
+        return self._settings.spark_remote is not None or running(self._settings) is not None
 
     def close(self) -> None:
         """Drop the session, so that the server may see that nobody is connected."""

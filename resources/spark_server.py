@@ -20,7 +20,7 @@ import psutil
 
 from resources.jars import verified_jars
 from resources.locks import file_lock
-from resources.settings import PROJECT_ROOT, Settings, child_environment
+from resources.settings import PROJECT_ROOT, Settings, child_environment, server_environment
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
@@ -120,7 +120,7 @@ def _start(settings: Settings) -> ServerRecord:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "resources.spark_supervisor"],
             cwd=PROJECT_ROOT,
-            env=child_environment({"LIFTLAKE_HOME": str(settings.home)}),
+            env=child_environment(server_environment(settings)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -76,6 +76,13 @@ def test_a_taken_port_is_named_before_anything_starts(own: Settings, tmp_path: P
         spark_server.ensure(settings)
 
 
+def test_a_server_that_nobody_uses_stops_by_itself(tmp_path: Path):
+    settings = throwaway_settings(tmp_path).model_copy(update={"spark_idle_minutes": 0.05})
+    pid = spark_server.ensure(settings).pid
+    psutil.Process(pid).wait(timeout=60)
+    assert spark_server.running(settings) is None
+
+
 def test_stop_is_clean_and_can_be_repeated(own: Settings):
     pid = spark_server.ensure(own).pid
     assert spark_server.stop(own)
