@@ -5,7 +5,7 @@ which rows are learned from (ml.splits), intervals that keep their promise (ml.i
 
 Counts are learned by jittering: quantiles of y + u with u uniform on [0, 1) are smooth where those of y jump, and
 floor(quantile of y + u) is the quantile of y. Machado and Santos Silva, Quantiles for Counts, JASA 100 (2005).
-On the demo's weekly baskets it took WAPE from 45.6 to 44.8.
+In a trial on the demo's weekly baskets WAPE was 45.7 without jitter, 45.1 when that was rounded, and 44.7 with it.
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ class Ingest:
             records.filter(kind_flag(label)).selectExpr("*", *kind_row(explode, label)).select(*columns)
             for label in explode.kinds
         ]
-        return functools.reduce(DataFrame.unionAll, parts)
+        return functools.reduce(lambda left, right: left.unionAll(right), parts)
 
     def _append(self, table: str, rows: DataFrame, receipt: Receipt) -> None:
         contract = self._contracts["bronze", table]

@@ -6,8 +6,11 @@ One lake for the module, because a lake takes minutes; the tests read it in the 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ import polars as pl
 import pytest
 
 from resources.lake import Lake
+from resources.locks import file_lock
 from resources.settings import PROJECT_ROOT, child_environment, load_settings
 from resources.spark import SparkDoor
 from tests.sample import write_sample
@@ -32,15 +36,22 @@ class SampleLake:
     home: Path
     files: Path
 
-    def liftlake(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         env = child_environment({
             "LIFTLAKE_HOME": str(self.home), "LIFTLAKE_SOURCE_FILES": str(self.files),
             "LIFTLAKE_JAR_CACHE": str(load_settings().jar_cache),
         })  # fmt: skip
         command = [sys.executable, "-m", "cli", *arguments, "--json"]
-        done = subprocess.run(command, env=env, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr[-3000:]
-        return json.loads(done.stdout) if done.stdout else {"error": done.stderr}
+        return subprocess.Popen(
+            command, env=env, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def liftlake(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """The JSON object that a command prints; its sentence under `error` when it prints none."""
+        running = self.start(*arguments)
+        stdout, stderr = running.communicate()
+        assert running.returncode == code, stderr[-3000:]
+        return json.loads(stdout) if stdout else {"error": " ".join(stderr.split())}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +132,31 @@ def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[st
     page = Path(sample.liftlake("report")["path"]).read_text(encoding="utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert len(page) > 20_000
+
+
+def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: dict[str, Any]):
+    """The kill comes while rows are on their way to the server: the step's retry brings it back and completes."""
+    key = ["store_id", "product_group", "week_start_date"]
+    before = read_table(sample, "gold.demand_series").sort(key)
+    running = sample.start("run", "gold.demand_series")
+    staged = sample.home / "warehouse" / "_staging" / "gold.demand_series.parquet"
+    record = json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 120
+    while not staged.exists() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(record["pid"], signal.SIGKILL)
+    stdout, stderr = running.communicate(timeout=300)
+    assert running.returncode == 0, stderr[-3000:]
+    assert json.loads(stdout)["failures"] == []
+    assert json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))["pid"] != record["pid"]
+    assert read_table(sample, "gold.demand_series").sort(key).equals(before)
+
+
+def test_a_run_beside_another_is_refused_with_a_sentence(sample: SampleLake, built: dict[str, Any]):
+    busy = "held by this test"
+    with file_lock(sample.home / "writer.lock", wait_seconds=0, busy=busy):
+        refused = sample.liftlake("run", "gold.promotion_plans", code=2)
+    assert "one run writes at a time" in refused["error"]
 
 
 def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
