@@ -6,12 +6,16 @@ part of it: the JAR cache of the calling lake is used.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,14 +27,27 @@ SAMPLE_SECONDS = 0.5
 MB = 1024**2
 
 
+@dataclass(frozen=True)
+class Step:
+    """One asset or check of a run: when it ran (Unix seconds)."""
+
+    name: str
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return round(self.ended - self.began, 1)
+
+
 class MemoryWatch:
-    """Peak of the summed resident memory of this process's descendants and of a home's Spark server."""
+    """Samples of the summed resident memory of this process's descendants and of a home's Spark server."""
 
     def __init__(self, home: Path) -> None:
         self._home = str(home)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_mb = 0.0
+        self._samples: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,9 +57,13 @@ class MemoryWatch:
         self._stop.set()
         self._thread.join()
 
+    def peak_mb(self, began: float = 0, ended: float = math.inf) -> int:
+        """The highest sample between two instants; 0 when a step was shorter than the sampling interval."""
+        return round(max((mb for at, mb in self._samples if began <= at <= ended), default=0))
+
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
-            self.peak_mb = max(self.peak_mb, self._resident())
+            self._samples.append((time.time(), self._resident()))
 
     def _resident(self) -> float:
         total = 0
@@ -56,7 +77,10 @@ class MemoryWatch:
 
 
 def bench_demo() -> dict[str, Any]:
-    """Run the demo cold, again, and with one more week; the result is the object that `bench --json` promises."""
+    """Run the demo cold, again, and with one more week; the result is the object that `bench --json` promises.
+
+    `steps` and `next_week_steps` list seconds and peak memory of every asset and check, slowest first.
+    """
     cache = load_settings().jar_cache
     metrics: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="liftlake-bench-") as folder:
@@ -65,20 +89,21 @@ def bench_demo() -> dict[str, Any]:
         with MemoryWatch(home) as memory:
             try:
                 metrics["cold_seconds"] = _run(env, "demo")
-                steps = _step_seconds(home)
+                cold = _steps(home)
                 metrics["again_seconds"] = _run(env, "demo")
                 metrics["next_week_seconds"] = _run(env, "demo", "--next-week")
+                week = _steps(home)[len(cold) :]
             finally:
                 _run(env, "down")
-    slowest = sorted(steps.items(), key=lambda item: -item[1])
-    metrics |= {f"step {name}": seconds for name, seconds in slowest}
     return {
         "name": "demo",
         "configuration": {"threads": load_settings().threads, "python": sys.version.split()[0]},
         "metrics": metrics,
+        "steps": _table(cold, memory),
+        "next_week_steps": _table(week, memory),
         "published": {},
         "seconds": metrics["cold_seconds"],
-        "peak_rss_mb": round(memory.peak_mb),
+        "peak_rss_mb": memory.peak_mb(),
         "rivals": {},
     }
 
@@ -89,26 +114,27 @@ def _run(env: dict[str, str], *arguments: str) -> float:
     return round(time.monotonic() - began, 1)
 
 
-def _step_seconds(home: Path) -> dict[str, float]:
-    """Seconds of each step of the newest runs, from Dagster's own events."""
-    seconds: dict[str, float] = {}
+def _table(steps: list[Step], memory: MemoryWatch) -> list[dict[str, Any]]:
+    return [
+        {"step": step.name, "seconds": step.seconds, "peak_rss_mb": memory.peak_mb(step.began, step.ended)}
+        for step in sorted(steps, key=lambda step: -step.seconds)
+    ]
+
+
+def _steps(home: Path) -> list[Step]:
+    """The steps of all runs so far in the order of their start, from Dagster's own events."""
+    found: set[Step] = set()
     for database in (home / "dagster").rglob("*.db"):
-        with sqlite3.connect(database) as events:
-            tables = {name for (name,) in events.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "event_logs" not in tables:
+        with contextlib.closing(sqlite3.connect(database)) as events:
+            if events.execute("SELECT 1 FROM sqlite_master WHERE name = 'event_logs'").fetchone() is None:
                 continue
             rows = events.execute(
-                "SELECT step_key, dagster_event_type, MIN(timestamp), MAX(timestamp) FROM event_logs "
-                "WHERE dagster_event_type IN ('STEP_START', 'STEP_SUCCESS') "
-                "GROUP BY run_id, step_key, dagster_event_type"
+                "SELECT run_id, step_key, MIN(timestamp), MAX(timestamp) FROM event_logs "
+                "WHERE dagster_event_type IN ('STEP_START', 'STEP_SUCCESS') GROUP BY run_id, step_key"
             ).fetchall()
-        starts = {key: _epoch(first) for key, kind, first, _ in rows if kind == "STEP_START"}
-        ends = {key: _epoch(last) for key, kind, _, last in rows if kind == "STEP_SUCCESS"}
-        seconds |= {key.replace("__", "."): round(ends[key] - starts[key], 1) for key in starts if key in ends}
-    return seconds
+        found |= {Step(key.replace("__", "."), _epoch(began), _epoch(ended)) for _, key, began, ended in rows}
+    return sorted(found, key=lambda step: step.began)
 
 
 def _epoch(stamp: str) -> float:
-    return time.mktime(time.strptime(stamp.split(".", maxsplit=1)[0], "%Y-%m-%d %H:%M:%S")) + float(
-        f"0.{stamp.partition('.')[2] or 0}"
-    )
+    return datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()

@@ -24,4 +24,8 @@ def bench(
         return
     for key, value in result["metrics"].items():
         out.print(f"{key:<52} {value:>10,.2f}", highlight=False)
+    for title in ("steps", "next_week_steps"):
+        for step in result.get(title, ()):
+            name, seconds, peak = step["step"], step["seconds"], step["peak_rss_mb"]
+            out.print(f"{title:<16} {name:<44} {seconds:>7.1f} s {peak:>7,} MB", highlight=False)
     out.print(f"{result['seconds']:.0f} s, peak of all processes {result['peak_rss_mb']:,.0f} MB")

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from checks.asset_checks.freshness import table_age
+from checks.asset_checks.freshness import table_ages
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import Session, session
 from resources.inventory import holdings
@@ -35,6 +35,7 @@ def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
     """The object that `status --json` promises."""
     contracts = list(opened.graph.contracts.values())
     held = holdings(opened.lake, contracts, with_digests=with_digests)
+    ages = table_ages(opened.lake, contracts)
     tables: dict[str, Any] = {}
     for contract in contracts:
         name = contract.published_name
@@ -44,7 +45,7 @@ def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
                 **holding.counts,
                 "rows": holding.rows,
                 "version": holding.version,
-                "fresh": table_age(opened.lake, contract).is_fresh,
+                "fresh": ages[name].is_fresh,
                 "digest": holding.digest,
             }
     return {"as_of": opened.settings.as_of, "tables": tables, "champions": champions(opened)}

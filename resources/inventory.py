@@ -42,17 +42,24 @@ def ledger_counts(lake: Lake) -> dict[str, dict[str, int]]:
 def holdings(lake: Lake, contracts: Sequence[Contract], *, with_digests: bool) -> dict[str, Holding]:
     """Every published table by name; digests cost a read of the whole table and are remembered by version."""
     counts = ledger_counts(lake)
+    held = [contract for contract in contracts if lake.exists(contract.published_name)]
+    rows = row_counts(lake, [contract.published_name for contract in held])
     found = {}
-    for contract in contracts:
+    for contract in held:
         name = contract.published_name
-        if not lake.exists(name):
-            continue
         version = int(lake.token(contract))
-        rows = int(lake.query(f"SELECT COUNT(*) AS n FROM {name}")["n"][0])
         digest = table_digest(lake, contract, version) if with_digests else None
         known = counts.get(contract.name, {}) if contract.layer == "bronze" else {}
-        found[name] = Holding(rows, version, known, digest)
+        found[name] = Holding(rows[name], version, known, digest)
     return found
+
+
+def row_counts(lake: Lake, names: Sequence[str]) -> dict[str, int]:
+    """Rows of every named table, in one query."""
+    if not names:
+        return {}
+    parts = [f"SELECT '{name}' AS name, COUNT(*) AS row_count FROM {name}" for name in names]
+    return dict(lake.query(" UNION ALL ".join(parts)).iter_rows())
 
 
 def table_digest(lake: Lake, contract: Contract, version: int) -> str:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -97,11 +96,12 @@ class Settings(BaseModel):
     threads: int = Field(default=2, ge=1)
     token_key: SecretStr | None = None
     lake: Lake
+    loaded_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
-    @cached_property
+    @property
     def as_of(self) -> datetime:
-        """The lake's clock: the instant up to which anything may be known. Live lakes use the current time."""
-        return self.lake.as_of or datetime.now(UTC)
+        """The lake's clock: the instant up to which anything may be known. A live lake's is that of its loading."""
+        return self.lake.as_of or self.loaded_at
 
     @property
     def warehouse(self) -> Path:

@@ -26,10 +26,12 @@ from ml.scoring import score
 from ml.splits import rolling_origin
 from ml.training import FORECAST_COLUMNS
 from resources.lake import Lake
-from resources.settings import PROJECT_ROOT
+from resources.settings import PROJECT_ROOT, WEEK
 
 ML = PROJECT_ROOT / "ml"
 SLICES = {"all": pl.lit(value=True), "promotion": pl.col("is_promotion"), "base": ~pl.col("is_promotion")}
+# Calibration takes the last six target weeks at horizons up to four; more is not read.
+CALIBRATION_LOOKS_BACK = 13 * WEEK
 CODE = [ML / "packaging.py", ML / "intervals.py", ML / "baselines.py", PROJECT_ROOT / "assets/forecasts/demand.py"]
 
 
@@ -78,7 +80,9 @@ def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
     version = decided.sort("ordinal")["model_version"][-1]
     bundle = load_bundle(graph.settings.artifacts / "models" / version, version)
     measure = bundle.fitted.model.signature.measure
-    known = labelled(lake.read("gold.demand_features"), mature(lake.read("gold.demand_labels"), at), measure)
+    recent = f"week_start_date > DATE'{week - CALIBRATION_LOOKS_BACK}'"
+    labels = mature(lake.read("gold.demand_labels", where=recent), at)
+    known = labelled(lake.read("gold.demand_features", where=recent), labels, measure)
     baselines = [
         _baseline(graph, features, known, week, measure, name).select(
             pl.col("week_start_date").alias(ISSUE),
@@ -123,7 +127,8 @@ def _accuracy(graph: Graph) -> dg.AssetsDefinition:
     def forecast_accuracy(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         issued = lake.read("forecasts.demand_forecasts")
         labels = mature(lake.read("gold.demand_labels"), graph.settings.as_of)
-        rows = accuracy(issued, labels, lake.read("gold.demand_features"))
+        planned = ("display_products_target", "mailer_products_target")
+        rows = accuracy(issued, labels, lake.read("gold.demand_features", columns=[*FEATURE_KEY, *planned]))
         contract = graph.contract("forecasts", "forecast_accuracy")
         return materialise(context, lake, graph, contract, rows, metadata={"issues": issued[ISSUE].n_unique()})
 

@@ -6,6 +6,7 @@ so that nothing downstream can start on an unaudited version.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -34,8 +35,8 @@ def _audit_check(contract: Contract, by_name: Mapping[str, Contract]) -> dg.Asse
         "the version that passes is published.",
         metadata={"rules": len(contract.all_rules), "blocking_rules": len(contract.blocking_rules)},
     )
-    def contract_check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-        verdict, version = audit_table(lake, contract, by_name)
+    def contract_check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        verdict, version = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
         if verdict.passed:
             publish_if_new(lake, contract, version)
         return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version))
@@ -43,8 +44,20 @@ def _audit_check(contract: Contract, by_name: Mapping[str, Contract]) -> dg.Asse
     return contract_check
 
 
-def audit_table(lake: Lake, contract: Contract, by_name: Mapping[str, Contract]) -> tuple[Verdict, int]:
+def _weeks_of(tags: Mapping[str, str]) -> tuple[date, date] | None:
+    """The business weeks of a run over a range or one partition; None for any other run."""
+    first, last = tags.get("dagster/asset_partition_range_start"), tags.get("dagster/asset_partition_range_end")
+    first, last = first or tags.get("dagster/partition"), last or tags.get("dagster/partition")
+    return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+
+
+def audit_table(
+    lake: Lake, contract: Contract, by_name: Mapping[str, Contract], weeks: tuple[date, date] | None = None
+) -> tuple[Verdict, int]:
     """Audit the newest version of a table, published or not.
+
+    A run over some weeks reads those only, when the version before its own is the published one: all other rows are
+    then as an earlier audit passed them.
 
     References to tables of the same layer are to their newest versions too: they are published by audits of the same
     run, in no particular order.
@@ -54,7 +67,11 @@ def audit_table(lake: Lake, contract: Contract, by_name: Mapping[str, Contract])
     references = {
         name: lake.audit_relation(by_name[name]) for name in plan.references if by_name[name].layer == contract.layer
     }
-    return audit(lake.spark, lake.audit_relation(contract, version), plan, references=references), version
+    published = None if weeks is None or contract.layer == "bronze" else lake.publication(contract)
+    if published is None or published.version != version - 1:
+        weeks = None
+    relation = lake.audit_relation(contract, version)
+    return audit(lake.spark, relation, plan, references=references, weeks=weeks), version
 
 
 def publish_if_new(lake: Lake, contract: Contract, version: int) -> None:

@@ -30,27 +30,31 @@ class Age:
         return self.newest is not None and self.as_of - self.newest <= self.allowed
 
 
-def table_age(lake: Lake, contract: Contract) -> Age:
-    """The newest row of the published table that the lake's clock may know.
+def table_ages(lake: Lake, contracts: Sequence[Contract]) -> dict[str, Age]:
+    """The newest row of every published table that the lake's clock may know, in one query.
 
     A table whose contract names no time column is as fresh as its inputs: fresh when it is published. A table that is
-    not published is not fresh.
+    not published is not fresh. Whether a table may be empty is a rule of its own; an empty one has no age.
     """
     as_of = lake.settings.as_of
-    allowed = timedelta(days=contract.freshness.days)
-    column = contract.freshness.column
-    if not lake.exists(contract.published_name):
-        return Age(None, as_of, allowed)
-    if column is None:
-        return Age(as_of, as_of, allowed)
     clock = f"TIMESTAMP'{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-    found = lake.query(
-        f"SELECT MAX(CAST({column} AS TIMESTAMP)) FILTER (WHERE {column} <= {clock}) AS newest, COUNT(*) AS row_count "
-        f"FROM {contract.published_name}"
-    )
-    # Whether a table may be empty is a rule of its own; an empty one has no age.
-    newest = found["newest"][0] if found["row_count"][0] else as_of
-    return Age(newest, as_of, allowed)
+    newest: dict[str, datetime | None] = {}
+    parts = []
+    for contract in contracts:
+        name, column = contract.published_name, contract.freshness.column
+        is_published = lake.exists(name)
+        newest[name] = as_of if is_published else None
+        if is_published and column is not None:
+            parts.append(
+                f"SELECT '{name}' AS name, COUNT(*) AS row_count, "
+                f"MAX(CAST({column} AS TIMESTAMP)) FILTER (WHERE {column} <= {clock}) AS newest FROM {name}"
+            )
+    for row in lake.query(" UNION ALL ".join(parts)).iter_rows(named=True) if parts else ():
+        newest[row["name"]] = row["newest"] if row["row_count"] else as_of
+    return {
+        contract.published_name: Age(newest[contract.published_name], as_of, timedelta(days=contract.freshness.days))
+        for contract in contracts
+    }
 
 
 def freshness_checks(contracts: Sequence[Contract]) -> list[dg.AssetChecksDefinition]:
@@ -65,7 +69,7 @@ def _freshness_check(contract: Contract) -> dg.AssetChecksDefinition:
         description=f"The newest row is at most {contract.freshness.days:g} days before the lake's clock.",
     )
     def freshness_check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-        age = table_age(lake, contract)
+        age = table_ages(lake, [contract])[contract.published_name]
         return dg.AssetCheckResult(
             passed=age.is_fresh,
             severity=dg.AssetCheckSeverity.WARN,

@@ -134,6 +134,20 @@ def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[st
     assert len(page) > 20_000
 
 
+def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
+    before = read_table(sample, "forecasts.demand_forecasts")
+    moved = sample.liftlake("demo", "--next-week")
+    rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
+    assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
+    assert "silver.fct_receipt_lines" not in rebuilt
+    after = read_table(sample, "forecasts.demand_forecasts")
+    key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
+    kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])
+    assert kept.sort(key).equals(before.sort(key))
+    accuracy = read_table(sample, "forecasts.forecast_accuracy")
+    assert set(accuracy["horizon_weeks"]) == {1}
+
+
 def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: dict[str, Any]):
     """The kill comes while rows are on their way to the server: the step's retry brings it back and completes."""
     key = ["store_id", "product_group", "week_start_date"]
@@ -159,23 +173,13 @@ def test_a_run_beside_another_is_refused_with_a_sentence(sample: SampleLake, bui
     assert "one run writes at a time" in refused["error"]
 
 
-def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
-    before = read_table(sample, "forecasts.demand_forecasts")
-    moved = sample.liftlake("demo", "--next-week")
-    rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
-    assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
-    assert "silver.fct_receipt_lines" not in rebuilt
-    after = read_table(sample, "forecasts.demand_forecasts")
-    key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
-    kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])
-    assert kept.sort(key).equals(before.sort(key))
-    accuracy = read_table(sample, "forecasts.forecast_accuracy")
-    assert set(accuracy["horizon_weeks"]) == {1}
-
-
 def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
-    run_sql(sample, "UPDATE gold_audit.demand_series SET net_sales_usd = gross_sales_usd + 1 WHERE store_id = "
-            "(SELECT MIN(store_id) FROM gold_audit.demand_series) AND week_start_date = DATE'2017-06-05'")  # fmt: skip
+    store = run_sql(sample, "SELECT MIN(store_id) AS store_id FROM gold_audit.demand_series")["store_id"][0]
+    run_sql(
+        sample,
+        "UPDATE gold_audit.demand_series SET net_sales_usd = gross_sales_usd + 1 "
+        f"WHERE store_id = '{store}' AND week_start_date = DATE'2017-06-05'",
+    )
     planted = run_sql(
         sample, "SELECT COUNT(*) AS n FROM gold_audit.demand_series WHERE net_sales_usd > gross_sales_usd"
     )
