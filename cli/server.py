@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from cli.output import JSON_OPTION, command, err, print_json
 from resources import spark_server
-from resources.instance import run_ui
+from resources.instance import become_ui
 from resources.settings import load_settings
 
 
@@ -15,7 +13,7 @@ def up() -> None:
     """Open the Dagster UI on the lake, on the loopback address; Ctrl-C stops it."""
     settings = load_settings()
     err.print(f"Dagster UI: http://127.0.0.1:{settings.ui_port}  (Ctrl-C stops it)")
-    raise typer.Exit(run_ui(settings))
+    become_ui(settings)
 
 
 @command

@@ -7,9 +7,9 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from checks.asset_checks.freshness import table_ages
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import Session, session
+from resources.ages import table_ages
 from resources.inventory import holdings
 
 

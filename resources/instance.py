@@ -5,9 +5,10 @@ Belongs here: where Dagster keeps its state and how its processes start. Does no
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from dagster import DagsterInstance
 
@@ -20,6 +21,8 @@ telemetry:
 freshness:
   enabled: true
 run_monitoring:
+  enabled: false
+nux:
   enabled: false
 """
 
@@ -38,10 +41,16 @@ def open_instance(settings: Settings) -> DagsterInstance:
     return DagsterInstance.from_config(str(prepare_dagster_home(settings)))
 
 
-def run_ui(settings: Settings) -> int:
-    """Run webserver and daemon on the lake in the foreground, on the loopback address only."""
+def become_ui(settings: Settings) -> NoReturn:
+    """Turn this process into webserver and daemon on the lake, on the loopback address only: signals reach them."""
     home = prepare_dagster_home(settings)
     command = [str(Path(sys.executable).parent / "dagster"), "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
     command += ["-h", "127.0.0.1", "-p", str(settings.ui_port)]
-    env = child_environment({"DAGSTER_HOME": str(home), "LIFTLAKE_HOME": str(settings.home)})
-    return subprocess.run(command, env=env, cwd=PROJECT_ROOT, check=False).returncode
+    own = {
+        "DAGSTER_HOME": str(home),
+        "LIFTLAKE_HOME": str(settings.home),
+        # `dg dev` wants another layout of the project.
+        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
+    }
+    os.chdir(PROJECT_ROOT)
+    os.execve(command[0], command, child_environment(own))  # noqa: S606  our own program; a shell is what we avoid

@@ -94,7 +94,6 @@ def multiset_digest(lake: Lake, contract: Contract) -> str:
         f"CAST(SUM(CAST(XXHASH64({part}, nulls, {values}) AS DECIMAL(38, 0))) AS STRING) AS part_{part}"
         for part in range(2)
     )
-    sums = lake.query(
-        f"SELECT COUNT(*) AS row_count, {parts} FROM (SELECT *, CONCAT({nulls}) AS nulls FROM {contract.published_name})"
-    ).row(0)
+    rows = f"SELECT *, CONCAT({nulls}) AS nulls FROM {contract.published_name}"
+    sums = lake.query(f"SELECT COUNT(*) AS row_count, {parts} FROM ({rows})").row(0)
     return hashlib.sha256("/".join(str(value) for value in (*contract.column_names, *sums)).encode()).hexdigest()

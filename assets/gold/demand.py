@@ -87,7 +87,7 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
         kinds=KINDS,
         code=SERIES_CODE,
         weeks="covered",
-        deps=[("silver", "dim_product"), ("silver", "dim_date"), ("gold", "promotion_plans")],
+        deps=[("silver", "dim_product"), ("gold", "promotion_plans")],
         looks_back=[SILVER_LINES],
         settings=[scope.product_groups],
         condition=when_inputs_pass(),
@@ -103,9 +103,8 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
             f"WHERE is_current AND {group_filter(scope.product_groups)}) USING (product_id) "
             f"WHERE week_start_date <= DATE'{last}' GROUP BY store_id, product_group, week_start_date"
         )
-        covered = lake.query(
-            "SELECT MIN(date) AS first, MAX(date) AS last FROM silver.dim_date WHERE NOT is_closed_day"
-        )
+        day = f"CAST(from_utc_timestamp(event_at, '{graph.mapping.timezone}') AS DATE)"
+        covered = lake.query(f"SELECT MIN({day}) AS first, MAX({day}) AS last FROM silver.fct_receipt_lines")
         weeks = _weeks_through(graph, last)
         rows = dense_series(
             sums,

@@ -19,7 +19,7 @@ from assets.insights.svg import Point, Scale
 Value = tuple[date, float]
 Span = tuple[date, float, float]
 HALF_WEEK = timedelta(days=3.5).total_seconds() / 86_400
-MONTH_LABEL_PX = 29
+CHARACTER_PX = 7
 SMALL_PX = 420
 
 
@@ -97,14 +97,15 @@ def _axes(plane: Plane, steps: Sequence[float], weeks: Sequence[date]) -> list[M
         height = plane.y(step)
         parts.append(svg.line((plane.x.start, height), (plane.x.end, height), "grid" if step else "base"))
         parts.append(svg.text(plane.x.start - 6, height + 4, _tick(step, steps), "tick end"))
-    last = -MONTH_LABEL_PX + plane.x.start
+    free = plane.x.start
     for month in _month_starts(weeks[0], weeks[-1] + timedelta(days=6)):
         x = plane.x(month.toordinal())
         parts.append(svg.line((x, plane.y.start), (x, plane.y.start + 4), "base"))
-        label = formats.MONTHS[month.month - 1][:3]
-        if x - last >= MONTH_LABEL_PX and x + MONTH_LABEL_PX / 2 <= plane.width:
-            parts.append(svg.text(x, plane.y.start + 16, f"{label} {month.year}" if month.month == 1 else label))
-            last = x
+        label = formats.MONTHS[month.month - 1][:3] + (f" {month.year}" if month.month == 1 else "")
+        end = x + CHARACTER_PX * len(label)
+        if x >= free and end <= plane.width:
+            parts.append(svg.text(x, plane.y.start + 16, label))
+            free = end + CHARACTER_PX
     return parts
 
 

@@ -5,7 +5,7 @@ content) or how it draws.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +14,7 @@ import polars as pl
 from assets.graph import Graph, materialise
 from assets.insights.content import Champion, ReportContent, Scope
 from assets.insights.page import figures, render
+from resources.ages import table_ages
 from resources.lake import Lake
 from resources.plots import accuracy_by_horizon, largest_series_band
 from resources.settings import PROJECT_ROOT, Settings
@@ -79,7 +80,6 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
     issue = graph.cutoff_week()
     forecasts = lake.read("forecasts.demand_forecasts", where=f"issue_week_start_date = DATE'{issue}'")
     champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
-    checks, freshness = check_frames(context, graph)
     keys = forecasts.select("store_id", "product_group").unique()
     return ReportContent(
         as_of=graph.settings.as_of.astimezone(UTC),
@@ -93,8 +93,8 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         accuracy=lake.read("forecasts.forecast_accuracy"),
         champion=_champion(champion),
         ledger=lake.read("bronze.ingest_ledger"),
-        checks=checks,
-        freshness=freshness,
+        checks=check_frame(context, graph),
+        freshness=freshness_frame(lake, graph),
         source_limits=(graph.mapping.notice,),
     )
 
@@ -105,26 +105,35 @@ def _champion(row: pl.DataFrame) -> Champion | None:
     return Champion(row["model_version"][0], row["decided_as_of"][0], tuple(row["reasons"][0]))
 
 
-def check_frames(context: dg.AssetExecutionContext, graph: Graph) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The newest result of every contract and freshness check, as two frames with a row per table."""
-    keys = [dg.AssetCheckKey(dg.AssetKey(key), name) for key in graph.contracts for name in ("contract", "freshness")]
+def check_frame(context: dg.AssetExecutionContext, graph: Graph) -> pl.DataFrame:
+    """The newest result of every contract check, a row per table."""
+    keys = [dg.AssetCheckKey(dg.AssetKey(key), "contract") for key in graph.contracts]
     records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    audits, ages = [], []
+    audits = []
     for key, record in records.items():
         event = record.event.dagster_event if record.event else None
         if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
         evaluation = event.asset_check_evaluation_data
         found = {name: value.value for name, value in evaluation.metadata.items()}
-        table = ".".join(key.asset_key.path)
-        if key.name == "contract":
-            audits.append(_audit_row(table, found, passed=evaluation.passed))
-        else:
-            ages.append(_age_row(table, found, is_fresh=evaluation.passed))
-    return (
-        pl.DataFrame(audits, schema=CHECK_COLUMNS).sort("table_name"),
-        pl.DataFrame(ages, schema=FRESHNESS_COLUMNS).sort("table_name"),
-    )
+        audits.append(_audit_row(".".join(key.asset_key.path), found, passed=evaluation.passed))
+    return pl.DataFrame(audits, schema=CHECK_COLUMNS).sort("table_name")
+
+
+def freshness_frame(lake: Lake, graph: Graph) -> pl.DataFrame:
+    """How every published table stands against its SLA now; the report itself is not out yet."""
+    others = [item for key, item in graph.contracts.items() if key != ("insights", "report")]
+    published = [item for item in others if lake.exists(item.published_name)]
+    rows = [
+        {
+            "table_name": name,
+            "newest_at": age.newest,
+            "sla_days": age.allowed / timedelta(days=1),
+            "is_fresh": age.is_fresh,
+        }
+        for name, age in table_ages(lake, published).items()
+    ]
+    return pl.DataFrame(rows, schema=FRESHNESS_COLUMNS).sort("table_name")
 
 
 def _audit_row(table: str, found: Mapping, *, passed: bool) -> dict[str, object]:
@@ -137,8 +146,3 @@ def _audit_row(table: str, found: Mapping, *, passed: bool) -> dict[str, object]
         "rows_audited": found["rows_audited"],
         "outcome": "passed" if passed else "failed",
     }
-
-
-def _age_row(table: str, found: Mapping, *, is_fresh: bool) -> dict[str, object]:
-    newest = None if found["newest"] == "no row" else datetime.fromisoformat(found["newest"])
-    return {"table_name": table, "newest_at": newest, "sla_days": float(found["allowed_days"]), "is_fresh": is_fresh}
