@@ -5,11 +5,17 @@ Does not belong here: tables (see lake), the server's process (see spark_server)
 
 from __future__ import annotations
 
+import logging
+
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from resources.settings import Settings
 from resources.spark_server import ensure, running
+
+# They print every failed call as JSON before the error is raised that says the same.
+for noisy in ("pyspark.sql.connect.logging", "SQLQueryContextLogger"):
+    logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
 
 
 class SparkDoor:

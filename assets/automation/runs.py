@@ -17,6 +17,7 @@ from assets.automation.jobs import WHOLE_GRAPH
 from assets.automation.plan import Run
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+OWN_ERRORS = ("assets.", "checks.", "ml.", "resources.")
 START_TAG, END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -74,11 +75,14 @@ def failures_in(event: DagsterEvent) -> list[Failed]:
         return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation))]
     if event.event_type == DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
+        # Our own errors say what to do; below them lies what they came from.
+        while error is not None and error.cause is not None and not error.message.startswith(OWN_ERRORS):
             error = error.cause
         reason = _first_line(error.message if error else "no reason given")
         # The check itself has said which rules do not hold.
-        return [] if "blocking asset check" in reason else [Failed(event.step_key or "step", reason)]
+        return (
+            [] if "blocking asset check" in reason else [Failed((event.step_key or "step").replace("__", "."), reason)]
+        )
     return []
 
 
