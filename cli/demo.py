@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import typer
 
-from cli.output import JSON_OPTION, SAYS_NO, command, err, out, print_json, stop
+from cli.output import JSON_OPTION, command, err, out, print_json
 from cli.run import as_row, at_clock
-from cli.session import require_home, session
+from cli.session import require_home, session, stop_failed
 from cli.status import lake_status, show
 from resources.settings import Lake, load_settings, write_lake
 
@@ -35,7 +35,7 @@ def demo(
             err.print(f"{len(work)} of {len(opened.nodes())} tables are behind.")
         failures = opened.execute(work)
         if failures:
-            stop("; ".join(f"{item.name}: {item.reason}" for item in failures[:3]), SAYS_NO)
+            stop_failed(opened.settings, failures)
         content = lake_status(opened, with_digests=False)
     seconds = time.monotonic() - began
     if as_json:

@@ -24,7 +24,8 @@ from resources.ingest import SourceFileError
 from resources.jars import ToolchainError
 from resources.locks import Locked
 from resources.mapping import MappingError
-from resources.settings import SettingsError
+from resources.preconditions import full_disk
+from resources.settings import SettingsError, load_settings
 from resources.spark_server import SparkServerError
 
 SAYS_NO, WRONG_USE = 1, 2
@@ -70,5 +71,13 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             stop(str(error.args[0]) if isinstance(error, KeyError) else str(error), WRONG_USE)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             stop("Interrupted. What was published stays; the next run completes the rest.", SAYS_NO)
+        except typer.Exit:
+            raise
+        except Exception:
+            # A full disk shows in as many ways as there are writers.
+            sentence = full_disk(load_settings())
+            if sentence is None:
+                raise
+            stop(sentence, SAYS_NO)
 
     return wrapped

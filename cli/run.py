@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from assets.automation.plan import Work
-from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
-from cli.session import Session, session
+from cli.output import JSON_OPTION, WRONG_USE, command, err, out, print_json, stop
+from cli.session import Session, session, stop_failed
 from resources.settings import Settings, load_settings, write_lake
 
 SELECTION = typer.Argument(None, help="Tables such as gold.demand_series; none means all that is behind.")
@@ -90,7 +90,7 @@ def finish(opened: Session, work: list[Work], *, as_json: bool) -> None:
         outcome = [{"name": item.name, "reason": item.reason} for item in failures]
         print_json({"materialised": [as_row(item) for item in work] if not failures else [], "failures": outcome})
     if failures:
-        stop("; ".join(f"{item.name}: {item.reason}" for item in failures[:3]), SAYS_NO)
+        stop_failed(opened.settings, failures)
     if not as_json:
         err.print(f"{len(work)} tables rebuilt." if work else "Nothing was behind.")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from typing import NoReturn
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
@@ -18,11 +19,11 @@ from assets.automation.plan import Node, Run, Work, as_runs, plan
 from assets.automation.runs import Failed, execute
 from assets.automation.state import nodes_of, state_of
 from assets.graph import Graph
-from cli.output import WRONG_USE, err, stop
+from cli.output import SAYS_NO, WRONG_USE, err, stop
 from definitions import build_definitions, build_graph
 from resources.instance import open_instance
 from resources.lake import Lake
-from resources.preconditions import writable_home
+from resources.preconditions import full_disk, writable_home
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 
@@ -60,6 +61,12 @@ class Session:
                 if failures:
                     return failures
         return []
+
+
+def stop_failed(settings: Settings, failures: Sequence[Failed]) -> NoReturn:
+    """End the command with what went wrong in a run."""
+    reasons = "; ".join(f"{item.name}: {item.reason}" for item in failures[:3])
+    stop(full_disk(settings) or reasons, SAYS_NO)
 
 
 def require_home(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from resources.spark_server import LOOPBACK, running
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 4.0, 8.0
 GB = 1024**3
+FULL_BELOW_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ def writable_home(settings: Settings) -> Finding:
     """Whether the home can be written and has room; checked before anything starts."""
     home = _home(settings)
     return home if not home.is_met else _disk(settings)
+
+
+def full_disk(settings: Settings) -> str | None:
+    """The sentence for a disk that has filled up; None while there is room. Asked when something has failed."""
+    existing = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    if shutil.disk_usage(existing).free > FULL_BELOW_BYTES:
+        return None
+    return f"The disk of {settings.home} is full. Free some space and run again: what was published is whole."
 
 
 def _python(_: Settings) -> Finding:

@@ -67,7 +67,11 @@ def execute(
 
 
 def failures_in(event: DagsterEvent) -> list[Failed]:
-    """What an event says went wrong: a step that will not be retried, or a check that did not pass."""
+    """What an event says went wrong: a step that will not be retried, or a check that did not pass.
+
+    Raises:
+        KeyboardInterrupt: the user stopped the run; Dagster makes a failure of it.
+    """
     if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.ERROR:
@@ -78,6 +82,8 @@ def failures_in(event: DagsterEvent) -> list[Failed]:
         # Our own errors say what to do; below them lies what they came from.
         while error is not None and error.cause is not None and not error.message.startswith(OWN_ERRORS):
             error = error.cause
+        if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            raise KeyboardInterrupt
         reason = _first_line(error.message if error else "no reason given")
         # The check itself has said which rules do not hold.
         return (
