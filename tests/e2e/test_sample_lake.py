@@ -178,7 +178,7 @@ def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
     run_sql(
         sample,
         "UPDATE gold_audit.demand_series SET net_sales_usd = gross_sales_usd + 1 "
-        f"WHERE store_id = '{store}' AND week_start_date = DATE'2017-06-05'",
+        f"WHERE store_id = '{store}' AND week_start_date = DATE'2017-06-05' AND transactions > 0",
     )
     planted = run_sql(
         sample, "SELECT COUNT(*) AS n FROM gold_audit.demand_series WHERE net_sales_usd > gross_sales_usd"
