@@ -11,7 +11,7 @@ from typing import Any
 
 from open_data_contract_standard.model import DataQuality
 
-from checks.contracts.odcs import Place
+from checks.contracts.place import Place
 
 RANGE_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
@@ -61,9 +61,9 @@ def _typed(value: Any, logical: str, place: Place) -> int | float | date | datet
     """A bound in the type of its column: texts become dates and instants (UTC unless they name a zone)."""
     try:
         if logical == "date":
-            return value if isinstance(value, date) else date.fromisoformat(value)
+            return date.fromisoformat(value)
         if logical == "timestamp":
-            instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+            instant = datetime.fromisoformat(value)
             return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
     except (TypeError, ValueError) as error:
         raise place.error(f"{value!r} is no ISO 8601 {logical}") from error

@@ -18,9 +18,11 @@ from open_data_contract_standard.model import OpenDataContractStandard, SchemaOb
 from checks.contracts.column_types import logical_type, supported_types
 from checks.contracts.expressions import UnknownWordError, expression_columns
 from checks.contracts.model import CLASSIFICATIONS, LAYERS, PII, TEAMS, Column, Contract, Freshness, Rule
-from checks.contracts.odcs import API_VERSION, ContractError, Place, read_document, refuse_unsupported
+from checks.contracts.odcs import read_document, refuse_unsupported
+from checks.contracts.place import ContractError, Place
 from checks.contracts.quality import Table, column_rules, option_rules, table_rules
 from checks.contracts.relationships import relationship_rules
+from checks.contracts.standard import API_VERSION
 
 __all__ = ["FOLDER", "ContractError", "load_contract", "load_contracts"]
 

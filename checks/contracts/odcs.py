@@ -7,15 +7,14 @@ not belong here: what the fields mean (`loader`, `quality`).
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
-from pydantic import ValidationError
 
-API_VERSION = "v3.1.0"
+from checks.contracts.place import Place
+from checks.contracts.standard import DOCUMENT
 
 # What the compiler honours, by the name of the list or mapping that holds it. Everything else is refused,
 # because the pydantic models drop an unknown nested field without a word.
@@ -37,35 +36,11 @@ _FIELDS = {section: frozenset(words.split()) for section, words in _WORDS.items(
 _FREE_FORM = frozenset({"arguments", "implementation"})  # `quality` reads these key by key
 
 
-class ContractError(ValueError):
-    """A contract file is wrong: which file, where in it, and which rule it breaks."""
-
-    def __init__(self, file: str, path: str, rule: str) -> None:
-        super().__init__(f"{file}: {path or 'document'}: {rule}")
-        self.file = file
-        self.path = path
-        self.rule = rule
-
-
-@dataclass(frozen=True)
-class Place:
-    """A spot in a contract file, for messages."""
-
-    file: str
-    path: str = ""
-
-    def at(self, key: str, index: int | None = None) -> Place:
-        """The spot one level down."""
-        step = key if index is None else f"{key}[{index}]"
-        return Place(self.file, f"{self.path}.{step}" if self.path else step)
-
-    def error(self, rule: str) -> ContractError:
-        """The error to raise at this spot."""
-        return ContractError(self.file, self.path, rule)
-
-
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, where PyYAML keeps the last one in silence."""
+    """Safe YAML with the values of JSON: a date stays a text, and a key given twice is an error.
+
+    PyYAML would make a date of `2017-01-02`, which JSON does not know, and keep the last of two keys in silence.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -78,24 +53,26 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def read_document(path: Path, file: str | None = None) -> tuple[OpenDataContractStandard, Mapping[str, Any]]:
-    """Parse any ODCS file: the pydantic model and the raw mapping.
+_DATE_TAG = "tag:yaml.org,2002:timestamp"
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE_TAG]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
-    Raises ContractError when the file is not YAML or not of the standard's shape.
+
+def read_document(path: Path, file: str | None = None) -> tuple[OpenDataContractStandard, Mapping[str, Any]]:
+    """Parse any ODCS file: the model of the standard's package and the raw mapping.
+
+    Raises ContractError at the first spot where the file is not YAML or not of the standard's shape.
     """
     place = Place(file or path.name)
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise place.error(f"is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise place.error("must be a mapping")
-    try:
-        return OpenDataContractStandard.model_validate(raw), raw
-    except ValidationError as error:
-        first = error.errors()[0]
-        spot = ".".join(str(step) for step in first["loc"])
-        raise ContractError(place.file, spot, f"is not ODCS: {first['msg']}") from error
+    for problem in DOCUMENT(raw, place):
+        raise problem
+    return OpenDataContractStandard.model_validate(raw), raw
 
 
 def refuse_unsupported(raw: Mapping[str, Any], place: Place, section: str = "") -> None:

@@ -16,7 +16,8 @@ from open_data_contract_standard.model import DataQuality, SchemaProperty
 from checks.contracts.bounds import RANGE_KEYS, count_bounds, range_bounds
 from checks.contracts.expressions import UnknownWordError, expression_columns
 from checks.contracts.model import Rule, Severity
-from checks.contracts.odcs import Place, refuse_other_keys
+from checks.contracts.odcs import refuse_other_keys
+from checks.contracts.place import Place
 
 ENGINE = "liftlake"
 _SEVERITIES: Mapping[str, Severity] = {"error": "error", "warning": "warn"}

@@ -14,7 +14,8 @@ from typing import Any
 from open_data_contract_standard.model import CustomProperty, Relationship
 
 from checks.contracts.model import Rule
-from checks.contracts.odcs import Place, refuse_other_keys
+from checks.contracts.odcs import refuse_other_keys
+from checks.contracts.place import Place
 from checks.contracts.quality import Table, severity_of
 
 _REFERENCE = re.compile(r"(?P<file>[a-z0-9_./]+)\.odcs\.yaml#/schema/(?P<table>\w+)/properties/(?P<column>\w+)")
