@@ -32,7 +32,7 @@ def build(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Write what is generated from the contracts: dbt YAML and the data dictionary."""
-    changed = [str(path.relative_to(PROJECT_ROOT)) for path in build_files(PROJECT_ROOT, check=check)]
+    changed = [path.as_posix() for path in build_files(PROJECT_ROOT, check=check)]
     if as_json:
         print_json({"changed": changed})
     else:

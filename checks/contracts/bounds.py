@@ -14,6 +14,7 @@ from open_data_contract_standard.model import DataQuality
 from checks.contracts.place import Place
 
 RANGE_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+LENGTH_KEYS = ("minLength", "maxLength")
 
 
 def range_bounds(given: Mapping[str, Any], logical: str, place: Place) -> dict[str, Any]:
@@ -33,6 +34,17 @@ def range_bounds(given: Mapping[str, Any], logical: str, place: Place) -> dict[s
     if low is not None and high is not None and low > high:
         raise place.error(f"the minimum {low} is above the maximum {high}")
     return bounds
+
+
+def length_bounds(given: Mapping[str, Any], place: Place) -> dict[str, int | None]:
+    """minimum and maximum number of characters (None when absent); ContractError for an empty or impossible length."""
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise place.at(key).error(f"{value!r} is no number of characters")
+    low, high = given.get("minLength"), given.get("maxLength")
+    if low is not None and high is not None and low > high:
+        raise place.error(f"the minimum {low} is above the maximum {high}")
+    return {"minimum": low, "maximum": high}
 
 
 def count_bounds(entry: DataQuality, place: Place) -> dict[str, int | None]:

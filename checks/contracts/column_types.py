@@ -1,13 +1,15 @@
-"""The Spark SQL types a contract may use, and what they are called in ODCS.
+"""The Spark SQL types a contract may use, what they are called in ODCS, and which type holds the values of which.
 
-Belongs here: the closed list of types. Does not belong here: the same types in Arrow (`spark_schema`) or in
-Pandera (`pandera_schema`).
+Belongs here: the closed list of types, and widening. Does not belong here: the same types in Arrow (`spark_schema`) or
+in Pandera (`pandera_schema`).
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+TypeChange = Literal["same", "widened", "narrowed", "changed"]
 _LOGICAL = {
     "STRING": "string",
     "BIGINT": "integer",
@@ -41,3 +43,38 @@ def logical_type(spark_type: str) -> str | None:
 def supported_types() -> tuple[str, ...]:
     """The names for an error message."""
     return (*_LOGICAL, "DECIMAL(p,s)")
+
+
+def type_change(old: str, new: str) -> TypeChange:
+    """What a change of a Spark SQL type means for the values: widened when the new type holds every old value exactly.
+
+    Narrowed is the way back; changed is everything else, such as a number that becomes a text. Types that are not known
+    here are changed unless they are equal.
+    """
+    before, after = old.upper().replace(" ", ""), new.upper().replace(" ", "")
+    if before == after:
+        return "same"
+    if _holds(after, before):
+        return "widened"
+    return "narrowed" if _holds(before, after) else "changed"
+
+
+# Decimal digits that a whole-number type needs, and those that a floating type keeps exactly.
+_WHOLE_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19}
+_FLOAT_DIGITS = {"FLOAT": 7, "DOUBLE": 15}
+
+
+def _holds(wide: str, narrow: str) -> bool:
+    """Whether every value of `narrow` is a value of `wide`."""
+    if wide in _WHOLE_DIGITS and narrow in _WHOLE_DIGITS:
+        return _WHOLE_DIGITS[wide] >= _WHOLE_DIGITS[narrow]
+    if (wide, narrow) == ("DOUBLE", "FLOAT"):
+        return True
+    digits = _WHOLE_DIGITS.get(narrow)
+    if wide in _FLOAT_DIGITS:
+        return digits is not None and digits <= _FLOAT_DIGITS[wide]
+    wide_parts = decimal_parts(wide)
+    if wide_parts is None:
+        return False
+    precision, scale = decimal_parts(narrow) or (digits or _MAX_PRECISION + 1, 0)
+    return wide_parts[1] >= scale and wide_parts[0] - wide_parts[1] >= precision - scale

@@ -55,6 +55,11 @@ def _section(contract: Contract) -> str:
         f"- Owner: {contract.owner}",
         f"- Freshness: {_freshness(contract)}",
         f"- Contract: version {contract.version}, `checks/contracts/{contract.file}`",
+        *(
+            [f"- Columns of a source file that differ: {contract.schema_evolution}"]
+            if contract.layer == "bronze"
+            else []
+        ),
         "",
         "| column | type | null | household | description |",
         "|---|---|---|---|---|",
@@ -63,12 +68,13 @@ def _section(contract: Contract) -> str:
         null = "yes" if column.is_nullable else "no"
         about = column.classification or ""
         lines.append(f"| {column.name} | {column.type} | {null} | {about} | {_cell(column.description)} |")
-    rules = [rule for rule in contract.all_rules if rule.kind not in ("schema", "not_null")]
-    rules = [rule for rule in rules if not rule.id.endswith("_finite")]
+    rules = [rule for rule in contract.all_rules if rule.kind != "schema" and not rule.id.endswith("_finite")]
+    rules = [rule for rule in rules if rule.kind != "not_null" or rule.arguments]
     if rules:
         lines += ["", "| rule | effect | demands |", "|---|---|---|"]
         for rule in rules:
             effect = "blocks" if rule.severity == "error" else "warns"
+            effect += f" ({rule.owner})" if rule.owner else ""
             words = " ".join(part for part in (rule.description, describe_rule(rule)) if part)
             lines.append(f"| {rule.id} | {effect} | {_cell(words)} |")
     lines += [

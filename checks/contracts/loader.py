@@ -12,15 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 
 from checks.contracts.column_types import logical_type, supported_types
 from checks.contracts.expressions import UnknownWordError, expression_columns
-from checks.contracts.model import CLASSIFICATIONS, LAYERS, PII, TEAMS, Column, Contract, Freshness, Rule
-from checks.contracts.odcs import read_document, refuse_unsupported
+from checks.contracts.model import CLASSIFICATIONS, LAYERS, PII, Column, Contract, Freshness, Rule, SchemaEvolution
+from checks.contracts.odcs import custom_properties, read_document, refuse_unsupported
 from checks.contracts.place import ContractError, Place
-from checks.contracts.quality import Table, column_rules, option_rules, table_rules
+from checks.contracts.quality import Table, column_rules, option_rules, owner_of, table_rules
 from checks.contracts.relationships import relationship_rules
 from checks.contracts.standard import API_VERSION
 
@@ -59,6 +60,7 @@ def load_contract(path: Path) -> Contract:
         freshness=_freshness(document, name, columns, place),
         tags=tuple(document.tags or ()),
         file=place.file,
+        schema_evolution=_schema_evolution(document, layer, place),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     _require_sound(contract, place)
@@ -125,9 +127,17 @@ def _description(table: SchemaObject, place: Place) -> str:
 def _owner(document: OpenDataContractStandard, place: Place) -> str:
     team = document.team
     name = None if team is None or isinstance(team, list) else team.name
-    if name not in TEAMS:
-        raise place.at("team").at("name").error(f"must be one of {', '.join(TEAMS)}, not {name!r}")
-    return f"team:{name}"
+    return owner_of(name, place.at("team").at("name"))
+
+
+def _schema_evolution(document: OpenDataContractStandard, layer: str, place: Place) -> SchemaEvolution:
+    custom = custom_properties(document.customProperties, ("schemaEvolution",), place)
+    spot, mode = place.at("customProperties").at("schemaEvolution"), custom.get("schemaEvolution", "freeze")
+    if custom and layer != "bronze":
+        raise spot.error("only a bronze table is read from files that may change")
+    if mode not in get_args(SchemaEvolution):
+        raise spot.error(f"must be one of {', '.join(get_args(SchemaEvolution))}, not {mode!r}")
+    return mode
 
 
 def _columns(table: SchemaObject, facts: Table, place: Place) -> tuple[Column, ...]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["error", "warn"]
+# What becomes of a source file whose columns differ from what its mapping knows; see `evolution`.
+SchemaEvolution = Literal["freeze", "quarantine", "evolve"]
 
 LAYERS = ("bronze", "silver", "gold", "models", "forecasts", "insights")
 TEAMS = ("data-platform", "demand-science", "commercial-insights")
@@ -25,6 +27,7 @@ CLASSIFICATIONS = (PII, PSEUDONYMOUS, PERSONAL)
 SCHEMA_RULE = "schema"
 PRIMARY_KEY_RULE = "primary_key"
 ROW_KINDS = ("not_null", "range", "enum", "pattern", "length", "expression")
+EXPRESSION_KINDS = ("not_null", "expression")  # checked by a boolean over the row's columns
 TABLE_KINDS = ("unique", "foreign_key", "row_count", "reconcile")
 RULE_KINDS = (SCHEMA_RULE, *ROW_KINDS, *TABLE_KINDS)
 
@@ -42,7 +45,8 @@ class Rule:
     booleans); enum: values; pattern: pattern, anchored at the start; length: minimum, maximum (characters);
     expression: expression (Spark SQL that is not false); unique: keys, where; foreign_key: keys, other (published
     name), other_columns, where; row_count: minimum, maximum; reconcile: other, group_by, measures (name ->
-    (expression here, expression there)), where, other_where.
+    (expression here, expression there)), where, other_where. A not_null rule of its own, which may warn, has the
+    expression too. `owner` is None where the owner of the table owns the rule.
     """
 
     id: str
@@ -51,6 +55,7 @@ class Rule:
     columns: tuple[str, ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Contract:
     tags: tuple[str, ...]
     file: str
     sha256: str
+    schema_evolution: SchemaEvolution = "freeze"
 
     @property
     def key(self) -> tuple[str, str]:
@@ -151,6 +157,10 @@ class Contract:
     def blocking_rules(self) -> tuple[Rule, ...]:
         """The rules whose failure stops the publication of the table."""
         return tuple(rule for rule in self.all_rules if rule.severity == "error")
+
+    def owner_of(self, rule: Rule) -> str:
+        """Who answers for a rule: its own owner, or that of the table."""
+        return rule.owner or self.owner
 
     def column(self, name: str) -> Column:
         """One column by name; KeyError when the contract has none of that name."""

@@ -6,12 +6,12 @@ not belong here: what the fields mean (`loader`, `quality`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from open_data_contract_standard.model import OpenDataContractStandard
+from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard
 
 from checks.contracts.place import Place
 from checks.contracts.standard import DOCUMENT
@@ -19,7 +19,7 @@ from checks.contracts.standard import DOCUMENT
 # What the compiler honours, by the name of the list or mapping that holds it. Everything else is refused,
 # because the pydantic models drop an unknown nested field without a word.
 _WORDS: Mapping[str, str] = {
-    "": "apiVersion kind id version status tags schema team slaProperties",
+    "": "apiVersion kind id version status tags schema team slaProperties customProperties",
     "team": "name",
     "slaProperties": "property value unit element description",
     "schema": "id name physicalName physicalType logicalType description dataGranularityDescription "
@@ -28,7 +28,7 @@ _WORDS: Mapping[str, str] = {
     "primaryKeyPosition unique classification relationships quality",
     "logicalTypeOptions": "minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength pattern",
     "quality": "id type metric arguments mustBe mustBeGreaterThan mustBeGreaterOrEqualTo mustBeLessThan "
-    "mustBeLessOrEqualTo mustBeBetween engine implementation severity description",
+    "mustBeLessOrEqualTo mustBeBetween engine implementation severity description customProperties",
     "relationships": "type from to customProperties",
     "customProperties": "property value",
 }
@@ -100,3 +100,17 @@ def refuse_other_keys(given: Iterable[str], allowed: Collection[str], place: Pla
     for key in given:
         if key not in allowed:
             raise place.at(str(key)).error(f"is not supported here; supported are {', '.join(sorted(allowed))}")
+
+
+def custom_properties(
+    entries: Sequence[CustomProperty] | None, allowed: Collection[str], place: Place
+) -> dict[str, Any]:
+    """Our custom properties by name; ContractError for one that nothing reads or that stands twice."""
+    spot, found = place.at("customProperties"), {}
+    for entry in entries or []:
+        name = str(entry.property)
+        if name in found:
+            raise spot.at(name).error("stands twice")
+        found[name] = entry.value
+    refuse_other_keys(found, allowed, spot)
+    return found

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as spark_types
 
 from checks.contracts.column_types import decimal_parts
-from checks.contracts.model import PRIMARY_KEY_RULE, SCHEMA_RULE, Column, Contract, Rule
+from checks.contracts.model import EXPRESSION_KINDS, PRIMARY_KEY_RULE, SCHEMA_RULE, Column, Contract, Rule
 from checks.contracts.rule_sql import TABLE_QUERY_KINDS, nulls_pass, table_query, with_relations
 
 _SPARK_TYPES: dict[str, spark_types.DataType] = {
@@ -36,18 +36,19 @@ _VIEW = "_frame_under_validation"
 def to_pandera(contract: Contract) -> DataFrameSchema:
     """The schema of one table: exact columns in order, every rule of the contract as a check.
 
-    A check's `name` and `error` are the id of its rule; a rule of severity warn has `raise_warning`. The
-    primary key is `unique`. Column metadata hold the classification. Raises ValueError for a rule of unknown
-    kind.
+    A check's `name` and `error` are the id of its rule; a rule of severity warn has `raise_warning`. The primary key is
+    `unique`. Column metadata hold the classification, the schema's metadata the owner of each rule.
+
+    Raises ValueError for a rule of unknown kind.
     """
     by_column: dict[str, list[Check]] = {name: [] for name in contract.column_names}
     by_table: list[Check] = []
     for rule in contract.all_rules:
-        if rule.id in (SCHEMA_RULE, PRIMARY_KEY_RULE) or rule.kind == "not_null":
+        if rule.id in (SCHEMA_RULE, PRIMARY_KEY_RULE) or (rule.kind == "not_null" and not rule.arguments):
             continue  # strict, ordered, unique and nullable below
         if rule.kind in _COLUMN_CHECKS:
             by_column[rule.columns[0]].append(_column_check(rule))
-        elif rule.kind in TABLE_QUERY_KINDS or rule.kind == "expression":
+        elif rule.kind in TABLE_QUERY_KINDS or rule.kind in EXPRESSION_KINDS:
             by_table.append(_table_check(rule))
         else:
             raise ValueError(f"{contract.file}: {rule.id}: no Pandera check for the kind {rule.kind!r}")
@@ -59,7 +60,11 @@ def to_pandera(contract: Contract) -> DataFrameSchema:
         unique=list(contract.primary_key) or None,
         name=contract.published_name,
         description=contract.description,
-        metadata={"version": contract.version, "sha256": contract.sha256},
+        metadata={
+            "version": contract.version,
+            "sha256": contract.sha256,
+            "owners": {rule.id: contract.owner_of(rule) for rule in contract.all_rules},
+        },
     )
 
 
@@ -118,7 +123,7 @@ _COLUMN_CHECKS: dict[str, Callable[[Rule, dict[str, Any]], Check]] = {
 
 def _table_check(rule: Rule) -> Check:
     statistics = {"kind": rule.kind, "columns": rule.columns, **rule.arguments}
-    holds = _expression_holds if rule.kind == "expression" else _query_is_empty
+    holds = _expression_holds if rule.kind in EXPRESSION_KINDS else _query_is_empty
 
     def run(frame: DataFrame) -> bool:
         return holds(frame, statistics)

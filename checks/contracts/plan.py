@@ -14,7 +14,7 @@ from typing import Any
 from pandera.pyspark import Check, DataFrameSchema
 from pandera.pyspark import Column as PanderaColumn
 
-from checks.contracts.model import PRIMARY_KEY_RULE, Severity, not_null_id
+from checks.contracts.model import EXPRESSION_KINDS, PRIMARY_KEY_RULE, Severity, not_null_id
 from checks.contracts.rule_sql import TABLE_QUERY_KINDS, TableQuery, between, literal, nulls_pass, table_query
 
 
@@ -161,7 +161,7 @@ def _table_rule(check: Check, table: str) -> PlannedRule | PlannedTableRule:
     severity = _require_plain_check(check, table)
     statistics = check.statistics
     kind, rule_id = statistics.get("kind"), str(check.name)
-    if kind == "expression":
+    if kind in EXPRESSION_KINDS:
         predicate = nulls_pass(statistics["expression"])
         return PlannedRule(rule_id, kind, severity, tuple(statistics["columns"]), predicate)
     if kind not in TABLE_QUERY_KINDS:

@@ -13,18 +13,19 @@ from typing import Any, cast
 
 from open_data_contract_standard.model import DataQuality, SchemaProperty
 
-from checks.contracts.bounds import RANGE_KEYS, count_bounds, range_bounds
+from checks.contracts.bounds import LENGTH_KEYS, RANGE_KEYS, count_bounds, length_bounds, range_bounds
 from checks.contracts.expressions import UnknownWordError, expression_columns
-from checks.contracts.model import Rule, Severity
-from checks.contracts.odcs import refuse_other_keys
+from checks.contracts.model import TEAMS, Rule, Severity
+from checks.contracts.odcs import custom_properties, refuse_other_keys
 from checks.contracts.place import Place
 
 ENGINE = "liftlake"
 _SEVERITIES: Mapping[str, Severity] = {"error": "error", "warning": "warn"}
 _BOUNDED_TYPES = ("integer", "number", "date", "timestamp")
-_ANY_FORM = ("id", "type", "severity", "description")
+_ANY_FORM = ("id", "type", "severity", "description", "customProperties")
 _FORMS: Mapping[str, tuple[str, ...]] = {
     "invalidValues": ("metric", "arguments", "mustBe"),
+    "nullValues": ("metric", "mustBe"),
     "duplicateValues": ("metric", "arguments", "mustBe"),
     "rowCount": (
         "metric",
@@ -67,12 +68,11 @@ def option_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
         if logical not in _BOUNDED_TYPES:
             raise place.error(f"a {logical} column has no minimum or maximum")
         rules.append(Rule(f"{name}_range", "range", "error", (name,), range_bounds(bounds, logical, place)))
-    lengths = {"minimum": options.get("minLength"), "maximum": options.get("maxLength")}
-    has_length = any(value is not None for value in lengths.values())
-    if (has_length or "pattern" in options) and logical != "string":
+    lengths = {key: value for key, value in options.items() if key in LENGTH_KEYS}
+    if (lengths or "pattern" in options) and logical != "string":
         raise place.error(f"a {logical} column has no length and no pattern")
-    if has_length:
-        rules.append(Rule(f"{name}_length", "length", "error", (name,), lengths))
+    if lengths:
+        rules.append(Rule(f"{name}_length", "length", "error", (name,), length_bounds(lengths, place)))
     if "pattern" in options:
         pattern = _checked_pattern(options["pattern"], place.at("pattern"))
         rules.append(Rule(f"{name}_pattern", "pattern", "error", (name,), {"pattern": pattern}))
@@ -80,7 +80,7 @@ def option_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
 
 
 def column_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
-    """The rules in a column's `quality`: enum, pattern, range (the one that may warn)."""
+    """The rules in a column's `quality`: enum, pattern, and those forms of null, range and length that may warn."""
     entries = prop.quality or []
     return tuple(_column_rule(entry, prop, place.at("quality", index)) for index, entry in enumerate(entries))
 
@@ -99,6 +99,13 @@ def severity_of(text: str | None, place: Place) -> Severity:
     return _SEVERITIES[text]
 
 
+def owner_of(name: Any, place: Place) -> str:
+    """A team as `team:<name>`; ContractError when it is none of ours."""
+    if name not in TEAMS:
+        raise place.error(f"must be one of {', '.join(TEAMS)}, not {name!r}")
+    return f"team:{name}"
+
+
 def _form(entry: DataQuality, allowed: Collection[str], place: Place) -> str:
     """The form of an entry: its metric, or custom. It holds what the form reads and nothing that would go unread."""
     form = entry.metric or str(entry.type)
@@ -107,20 +114,20 @@ def _form(entry: DataQuality, allowed: Collection[str], place: Place) -> str:
     refuse_other_keys(entry.model_fields_set, (*_ANY_FORM, *_FORMS[form]), place)
     if "mustBe" in entry.model_fields_set and form != "rowCount" and (entry.mustBe != 0 or entry.mustBe is False):
         raise place.at("mustBe").error(f"must be 0 for {form}")
-    if form in ("invalidValues", "duplicateValues") and "mustBe" not in entry.model_fields_set:
+    if form in ("invalidValues", "nullValues", "duplicateValues") and "mustBe" not in entry.model_fields_set:
         raise place.error(f"{form} needs mustBe: 0")
     return form
 
 
 def _column_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule:
     column = str(prop.name)
-    if _form(entry, ("invalidValues", "custom"), place) == "custom":
-        _, given = _implementation(entry, place, ("range",))
-        spot = place.at("implementation")
-        refuse_other_keys(given, RANGE_KEYS, spot)
-        if prop.logicalType not in _BOUNDED_TYPES or not given:
-            raise spot.error(f"a range needs a bound and a column that is not {prop.logicalType}")
-        return _rule(entry, "range", (column,), range_bounds(given, str(prop.logicalType), spot), place)
+    form = _form(entry, ("invalidValues", "nullValues", "custom"), place)
+    if form == "custom":
+        return _bounded_rule(entry, prop, place)
+    if form == "nullValues":
+        if prop.required:
+            raise place.error("the column is required already")
+        return _rule(entry, "not_null", (column,), {"expression": f"{column} IS NOT NULL"}, place)
     arguments, spot = entry.arguments or {}, place.at("arguments")
     refuse_other_keys(arguments, ("validValues", "pattern"), spot)
     if set(arguments) == {"validValues"} and isinstance(arguments["validValues"], list):
@@ -129,6 +136,17 @@ def _column_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule
         pattern = _checked_pattern(arguments["pattern"], spot.at("pattern"))
         return _rule(entry, "pattern", (column,), {"pattern": pattern}, place)
     raise spot.error("invalidValues needs exactly one of validValues (a list) and pattern")
+
+
+def _bounded_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule:
+    """A range or length that stands in `quality`, because `logicalTypeOptions` has no severity."""
+    kind, given = _implementation(entry, place, ("range", "length"))
+    spot, columns, logical = place.at("implementation"), (str(prop.name),), str(prop.logicalType)
+    refuse_other_keys(given, RANGE_KEYS if kind == "range" else LENGTH_KEYS, spot)
+    if not given or (logical not in _BOUNDED_TYPES if kind == "range" else logical != "string"):
+        raise spot.error(f"a {kind} needs a bound and a column that is not {logical}")
+    bounds = range_bounds(given, logical, spot) if kind == "range" else length_bounds(given, spot)
+    return _rule(entry, kind, columns, bounds, place)
 
 
 def _table_rule(entry: DataQuality, table: Table, place: Place) -> Rule:
@@ -157,8 +175,16 @@ def _table_rule(entry: DataQuality, table: Table, place: Place) -> Rule:
 
 def _rule(entry: DataQuality, kind: str, columns: tuple[str, ...], arguments: Mapping[str, Any], place: Place) -> Rule:
     default = "_".join((*columns[:1], kind))
-    severity = severity_of(entry.severity, place)
-    return Rule(entry.id or default, kind, severity, columns, arguments, " ".join((entry.description or "").split()))
+    custom = custom_properties(entry.customProperties, ("owner",), place)
+    return Rule(
+        id=entry.id or default,
+        kind=kind,
+        severity=severity_of(entry.severity, place),
+        columns=columns,
+        arguments=arguments,
+        description=" ".join((entry.description or "").split()),
+        owner=None if "owner" not in custom else owner_of(custom["owner"], place.at("customProperties").at("owner")),
+    )
 
 
 def _checked_pattern(pattern: Any, place: Place) -> str:

@@ -1,7 +1,7 @@
 """The foreign keys of a contract: ODCS relationships to `Rule`.
 
 Belongs here: the reference to a column of another contract, and our custom properties (ruleId, where,
-severity). Does not belong here: whether the other contract exists (`loader.load_contracts`).
+severity, owner). Does not belong here: whether the other contract exists (`loader.load_contracts`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
-from open_data_contract_standard.model import CustomProperty, Relationship
+from open_data_contract_standard.model import Relationship
 
 from checks.contracts.model import Rule
-from checks.contracts.odcs import refuse_other_keys
+from checks.contracts.odcs import custom_properties
 from checks.contracts.place import Place
-from checks.contracts.quality import Table, severity_of
+from checks.contracts.quality import Table, owner_of, severity_of
 
 _REFERENCE = re.compile(r"(?P<file>[a-z0-9_./]+)\.odcs\.yaml#/schema/(?P<table>\w+)/properties/(?P<column>\w+)")
 
@@ -30,14 +29,8 @@ def relationship_rules(
     )
 
 
-def _custom(entries: Sequence[CustomProperty] | None, place: Place) -> dict[str, Any]:
-    found = {str(entry.property): entry.value for entry in entries or []}
-    refuse_other_keys(found, {"ruleId", "where", "severity"}, place)
-    return found
-
-
 def _foreign_key(entry: Relationship, table: Table, place: Place, column: str | None) -> Rule:
-    custom = _custom(entry.customProperties, place.at("customProperties"))
+    custom = custom_properties(entry.customProperties, ("ruleId", "where", "severity", "owner"), place)
     if entry.type not in (None, "foreignKey"):
         raise place.at("type").error(f"{entry.type!r} is not supported; supported is foreignKey")
     source = [f"{table.name}.{column}"] if column is not None else entry.from_
@@ -64,8 +57,15 @@ def _foreign_key(entry: Relationship, table: Table, place: Place, column: str | 
         "other_columns": tuple(name for _, name in found),
         "where": where,
     }
-    severity = severity_of(custom.get("severity"), place.at("customProperties"))
-    return Rule(str(custom.get("ruleId") or default), "foreign_key", severity, tuple(columns), arguments)
+    spot = place.at("customProperties")
+    return Rule(
+        id=str(custom.get("ruleId") or default),
+        kind="foreign_key",
+        severity=severity_of(custom.get("severity"), spot),
+        columns=tuple(columns),
+        arguments=arguments,
+        owner=None if "owner" not in custom else owner_of(custom["owner"], spot.at("owner")),
+    )
 
 
 def _target(text: str, table: Table, place: Place) -> tuple[str, str]:

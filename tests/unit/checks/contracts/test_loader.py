@@ -18,6 +18,8 @@ from open_data_contract_standard.model import OpenDataContractStandard
 
 from checks.contracts.loader import FOLDER, ContractError, load_contract, load_contracts
 from checks.contracts.model import Contract
+from checks.contracts.pandera_schema import to_pandera
+from checks.contracts.plan import compile_plan
 from checks.contracts.spark_schema import arrow_schema
 from ml.features import feature_table_columns
 from ml.series import SERIES_SCHEMA
@@ -140,6 +142,7 @@ def _add_quality(entry: Document) -> Callable[[Document], None]:
     return lambda document: document["schema"][0]["quality"].append(entry)
 
 
+CUSTOM = {"id": "x", "type": "custom", "engine": "liftlake"}
 STORE = "schema[0].properties[4]"
 FLAG = "schema[0].quality[1]"
 REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
@@ -282,6 +285,36 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
         "schema[0].quality[5]",
         "needs an id",
     ),
+    "nulls of a required column": (
+        _column("store_id", quality=[{"metric": "nullValues", "mustBe": 0, "severity": "warning"}]),
+        f"{STORE}.quality[0]",
+        "required already",
+    ),
+    "length of a number": (
+        _column("quantity_units", quality=[{**CUSTOM, "implementation": {"kind": "length", "minLength": 1}}]),
+        "schema[0].properties[7].quality[0].implementation",
+        "a length needs",
+    ),
+    "length upside down": (
+        _column("store_id", quality=[{**CUSTOM, "implementation": {"kind": "length", "minLength": 3, "maxLength": 1}}]),
+        f"{STORE}.quality[0].implementation",
+        "above the maximum",
+    ),
+    "owner of a rule": (
+        _rule("zero_quantity_flag", customProperties=[{"property": "owner", "value": "nobody"}]),
+        f"{FLAG}.customProperties.owner",
+        "one of data-platform",
+    ),
+    "unknown evolution": (
+        _set("customProperties.0.value", "anything"),
+        "customProperties.schemaEvolution",
+        "freeze, quarantine, evolve",
+    ),
+    "evolution twice": (
+        lambda d: d["customProperties"].append(dict(d["customProperties"][0])),
+        "customProperties.schemaEvolution",
+        "stands twice",
+    ),
     "rule id twice": (_rule("zero_quantity_flag", id="row_count"), "", "'row_count' stands 2 times"),
     "reference of another shape": (
         _column("store_id", relationships=[{"to": "dim_store.store_id"}]),
@@ -319,6 +352,34 @@ def test_refusal_names_file_path_and_rule(case: str, document: Document, write: 
 def test_unchanged_document_is_accepted(document: Document, write: Callable[[Document], Path]) -> None:
     """The refusals above come from their change, not from the way the document is written."""
     assert load_contract(write(document)).name == "pos_lines"
+
+
+def test_schema_evolution_is_for_files_only(document: Document, write: Callable[[Document], Path]) -> None:
+    text = yaml.safe_dump(document).replace("bronze.pos_lines", "silver.pos_lines").replace("pii", "personal")
+    with pytest.raises(ContractError, match="only a bronze table"):
+        load_contract(write(yaml.safe_load(text)))
+
+
+def test_rules_may_warn_and_have_an_owner(document: Document, write: Callable[[Document], Path]) -> None:
+    """Severity and owner for the forms that `required` and `logicalTypeOptions` cannot give them to."""
+    owner = [{"property": "owner", "value": "demand-science"}]
+    warns = {"severity": "warning", "customProperties": owner}
+    nulls = {"metric": "nullValues", "mustBe": 0, **warns}
+    length = {**CUSTOM, **warns, "id": "store_id_short", "implementation": {"kind": "length", "maxLength": 9}}
+    column(document, "store_id").update(required=False, quality=[nulls, length])
+    contract = load_contract(write(document))
+    rules = {rule.id: rule for rule in contract.all_rules}
+    assert rules["store_id_not_null"].arguments == {"expression": "store_id IS NOT NULL"}
+    assert rules["store_id_short"].arguments == {"minimum": None, "maximum": 9}
+    for name in ("store_id_not_null", "store_id_short"):
+        assert (rules[name].severity, contract.owner_of(rules[name])) == ("warn", "team:demand-science")
+    assert contract.owner_of(rules["row_count"]) == "team:data-platform"
+    plan = compile_plan(to_pandera(contract))
+    planned = {rule.id: (rule.kind, rule.severity, rule.predicate) for rule in plan.row_rules}
+    assert planned["store_id_not_null"] == ("not_null", "warn", "coalesce(store_id IS NOT NULL, true)")
+    assert planned["store_id_short"] == ("length", "warn", "coalesce(length(store_id) <= 9, true)")
+    assert to_pandera(contract).metadata["owners"]["store_id_short"] == "team:demand-science"
+    assert to_pandera(contract).columns["store_id"].nullable
 
 
 def test_pii_outside_bronze_is_refused(write: Callable[[Document], Path]) -> None:
