@@ -8,28 +8,45 @@ not do is an error.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject
 
-from checks.contracts.column_types import logical_type, supported_types
+from checks.contracts.columns import column_names, primary_key, read_columns
 from checks.contracts.expressions import UnknownWordError, expression_columns
-from checks.contracts.model import CLASSIFICATIONS, LAYERS, PII, Column, Contract, Freshness, Rule, SchemaEvolution
+from checks.contracts.model import LAYERS, Column, Contract, Freshness, Rule, SchemaEvolution
 from checks.contracts.odcs import custom_properties, read_document, refuse_unsupported
-from checks.contracts.place import ContractError, Place
-from checks.contracts.quality import Table, column_rules, option_rules, owner_of, table_rules
-from checks.contracts.relationships import relationship_rules
+from checks.contracts.place import ContractError, Place, attempt
+from checks.contracts.quality import Table, owner_of, table_rule
+from checks.contracts.relationships import foreign_key
 from checks.contracts.standard import API_VERSION
 
-__all__ = ["FOLDER", "ContractError", "load_contract", "load_contracts"]
+__all__ = ["FOLDER", "ContractError", "Draft", "draft_contract", "draft_contracts", "load_contract", "load_contracts"]
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".odcs.yaml"
 _DAYS_PER_UNIT = {"d": 1.0, "h": 1.0 / 24.0}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What can be read of contracts, and every error that kept a rule, key or service level of them from being read."""
+
+    contracts: Mapping[tuple[str, str], Contract]
+    errors: tuple[ContractError, ...]
+
+    def sound(self) -> Mapping[tuple[str, str], Contract]:
+        """The contracts; raises the first error when there is one."""
+        for error in self.errors:
+            raise error
+        return self.contracts
 
 
 def load_contract(path: Path) -> Contract:
@@ -38,32 +55,7 @@ def load_contract(path: Path) -> Contract:
     Raises ContractError, naming file, path and rule, when the file is not ODCS 3.1 or breaks one of our
     rules.
     """
-    layer, name = path.parent.name, path.name.removesuffix(SUFFIX)
-    place = Place(f"{layer}/{path.name}")
-    if not path.name.endswith(SUFFIX) or layer not in LAYERS:
-        raise place.error(f"must be <layer>/<name>{SUFFIX} with a layer of {', '.join(LAYERS)}")
-    document, raw = read_document(path, place.file)
-    refuse_unsupported(raw, place)
-    _require_header(document, f"{layer}.{name}", place)
-    table = (document.schema_ or [])[0]
-    spot = place.at("schema", 0)
-    columns = _columns(table, Table(layer, name, _names(table, spot)), spot)
-    contract = Contract(
-        layer=layer,
-        name=name,
-        version=str(document.version),
-        description=_description(table, spot),
-        owner=_owner(document, place),
-        columns=columns,
-        primary_key=_primary_key(table, spot),
-        rules=_table_rules(table, Table(layer, name, _names(table, spot)), spot),
-        freshness=_freshness(document, name, columns, place),
-        tags=tuple(document.tags or ()),
-        file=place.file,
-        schema_evolution=_schema_evolution(document, layer, place),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
-    _require_sound(contract, place)
+    (contract,) = draft_contract(path).sound().values()
     return contract
 
 
@@ -73,17 +65,59 @@ def load_contracts(folder: Path = FOLDER) -> dict[tuple[str, str], Contract]:
     Raises ContractError as `load_contract` does, and when a rule points to a table or column that is not
     there.
     """
+    return dict(draft_contracts(folder).sound())
+
+
+def draft_contracts(folder: Path = FOLDER) -> Draft:
+    """Every contract of a folder, for a comparison that must not stop at a rule that does not fit its table any more.
+
+    Raises ContractError when a file is not ODCS or not about one table of ours.
+    """
     found: dict[tuple[str, str], Contract] = {}
+    errors: list[ContractError] = []
     for layer in LAYERS:
         for path in sorted((folder / layer).glob(f"*{SUFFIX}")):
-            contract = load_contract(path)
-            found[contract.key] = contract
+            draft = draft_contract(path)
+            found |= draft.contracts
+            errors += draft.errors
     if not found:
         raise ContractError(folder.name, "", f"holds no <layer>/<name>{SUFFIX}")
     for contract in found.values():
         for rule in contract.rules:
-            _require_target(contract, rule, found)
-    return found
+            attempt(errors, lambda contract=contract, rule=rule: _require_target(contract, rule, found), None)
+    return Draft(found, tuple(errors))
+
+
+def draft_contract(path: Path) -> Draft:
+    """One contract, as `draft_contracts` reads it."""
+    layer, name = path.parent.name, path.name.removesuffix(SUFFIX)
+    place = Place(f"{layer}/{path.name}")
+    if not path.name.endswith(SUFFIX) or layer not in LAYERS:
+        raise place.error(f"must be <layer>/<name>{SUFFIX} with a layer of {', '.join(LAYERS)}")
+    document, raw = read_document(path, place.file)
+    refuse_unsupported(raw, place)
+    _require_header(document, f"{layer}.{name}", place)
+    table, spot = (document.schema_ or [])[0], place.at("schema", 0)
+    facts = Table(layer, name, column_names(table, spot))
+    errors: list[ContractError] = []
+    columns = read_columns(table, facts, spot, errors)
+    contract = Contract(
+        layer=layer,
+        name=name,
+        version=str(document.version),
+        description=_description(table, spot),
+        owner=_owner(document, place),
+        columns=columns,
+        primary_key=attempt(errors, lambda: primary_key(table, spot), ()),
+        rules=tuple(_table_rules(table, facts, spot, errors)),
+        freshness=attempt(errors, lambda: _freshness(document, name, columns, place), Freshness(math.inf, None)),
+        tags=tuple(document.tags or ()),
+        file=place.file,
+        schema_evolution=_schema_evolution(document, layer, place),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    attempt(errors, lambda: _require_sound(contract, place), None)
+    return Draft({contract.key: contract}, tuple(errors))
 
 
 def _require_header(document: OpenDataContractStandard, key: str, place: Place) -> None:
@@ -102,16 +136,6 @@ def _require_header(document: OpenDataContractStandard, key: str, place: Place) 
     for field, value in wanted.items():
         if getattr(table, field) != value:
             raise place.at("schema", 0).at(field).error(f"must be {value!r}, not {getattr(table, field)!r}")
-
-
-def _names(table: SchemaObject, place: Place) -> tuple[str, ...]:
-    names = [str(prop.name) for prop in table.properties or []]
-    if not names:
-        raise place.at("properties").error("a table needs columns")
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise place.at("properties").error(f"the column {name!r} stands {times} times")
-    return tuple(names)
 
 
 def _description(table: SchemaObject, place: Place) -> str:
@@ -140,63 +164,24 @@ def _schema_evolution(document: OpenDataContractStandard, layer: str, place: Pla
     return mode
 
 
-def _columns(table: SchemaObject, facts: Table, place: Place) -> tuple[Column, ...]:
-    return tuple(
-        _column(prop, facts, place.at("properties", index)) for index, prop in enumerate(table.properties or [])
-    )
-
-
-def _column(prop: SchemaProperty, facts: Table, place: Place) -> Column:
-    if prop.id is not None and prop.id != prop.name:
-        raise place.at("id").error(f"must equal the name {prop.name!r}, because references use it")
-    physical = str(prop.physicalType)
-    logical = logical_type(physical)
-    if logical is None:
-        raise place.at("physicalType").error(f"{physical!r} is not one of {', '.join(supported_types())}")
-    if prop.logicalType != logical:
-        raise place.at("logicalType").error(f"must be {logical!r} for {physical}, not {prop.logicalType!r}")
-    description = " ".join((prop.description or "").split())
-    if not description:
-        raise place.at("description").error(f"the column {prop.name!r} needs a description")
-    if prop.classification is not None and prop.classification not in CLASSIFICATIONS:
-        known = ", ".join(CLASSIFICATIONS)
-        raise place.at("classification").error(f"must be one of {known}, not {prop.classification!r}")
-    if prop.classification == PII and facts.layer != "bronze":
-        raise place.at("classification").error("pii stays in bronze; carry the household token instead")
-    rules = (*option_rules(prop, place), *column_rules(prop, place))
-    is_nullable = not prop.required
-    return Column(str(prop.name), physical, description, is_nullable, prop.classification, rules)
-
-
-def _primary_key(table: SchemaObject, place: Place) -> tuple[str, ...]:
-    keys = [prop for prop in table.properties or [] if prop.primaryKey]
-    positions = sorted(prop.primaryKeyPosition or 0 for prop in keys)
-    if positions != list(range(1, len(keys) + 1)):
-        raise place.at("properties").error("primaryKeyPosition must count the key columns 1, 2, 3, ...")
-    for prop in keys:
-        if not prop.required:
-            raise place.at("properties").error(f"the key column {prop.name!r} must be required")
-    return tuple(str(prop.name) for prop in sorted(keys, key=lambda prop: prop.primaryKeyPosition or 0))
-
-
-def _table_rules(table: SchemaObject, facts: Table, place: Place) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
+def _table_rules(table: SchemaObject, facts: Table, place: Place, errors: list[ContractError]) -> Iterator[Rule]:
+    """The rules beside those of a single column; one that cannot be read goes to `errors`."""
+    readers: list[Callable[[], Rule]] = []
     for index, prop in enumerate(table.properties or []):
-        spot = place.at("properties", index)
+        name, spot = str(prop.name), place.at("properties", index)
         if prop.unique:
-            rules.append(
-                Rule(
-                    f"{prop.name}_unique",
-                    "unique",
-                    "error",
-                    (str(prop.name),),
-                    {"keys": (str(prop.name),), "where": None},
-                )
-            )
-        rules += relationship_rules(prop.relationships or [], facts, spot, str(prop.name))
-    rules += relationship_rules(table.relationships or [], facts, place)
-    rules += table_rules(table.quality or [], facts, place)
-    return tuple(rules)
+            given = {"keys": (name,), "where": None}
+            yield Rule(f"{name}_unique", "unique", "error", (name,), given)
+        for number, link in enumerate(prop.relationships or []):
+            readers.append(partial(foreign_key, link, facts, spot.at("relationships", number), name))
+    for index, link in enumerate(table.relationships or []):
+        readers.append(partial(foreign_key, link, facts, place.at("relationships", index)))
+    for index, entry in enumerate(table.quality or []):
+        readers.append(partial(table_rule, entry, facts, place.at("quality", index)))
+    for read in readers:
+        rule = attempt(errors, read, None)
+        if rule is not None:
+            yield rule
 
 
 def _freshness(document: OpenDataContractStandard, name: str, columns: tuple[Column, ...], place: Place) -> Freshness:

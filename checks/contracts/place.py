@@ -5,7 +5,11 @@ Belongs here: the error that names file, path and rule, and the spot it is raise
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ContractError(ValueError):
@@ -37,3 +41,12 @@ class Place:
     def error(self, rule: str) -> ContractError:
         """The error to raise at this spot."""
         return ContractError(self.file, self.path, rule)
+
+
+def attempt(errors: list[ContractError], read: Callable[[], T], otherwise: T) -> T:
+    """What `read` reads; `otherwise` when it is wrong, and the error goes to `errors`."""
+    try:
+        return read()
+    except ContractError as error:
+        errors.append(error)
+        return otherwise

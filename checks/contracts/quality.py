@@ -85,11 +85,6 @@ def column_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
     return tuple(_column_rule(entry, prop, place.at("quality", index)) for index, entry in enumerate(entries))
 
 
-def table_rules(entries: Sequence[DataQuality], table: Table, place: Place) -> tuple[Rule, ...]:
-    """The rules in a table's `quality`: row count, further keys, expressions, reconciliations."""
-    return tuple(_table_rule(entry, table, place.at("quality", index)) for index, entry in enumerate(entries))
-
-
 def severity_of(text: str | None, place: Place) -> Severity:
     """ODCS error or warning (error when not given) as our error or warn; ContractError for another word."""
     if text is None:
@@ -149,7 +144,8 @@ def _bounded_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rul
     return _rule(entry, kind, columns, bounds, place)
 
 
-def _table_rule(entry: DataQuality, table: Table, place: Place) -> Rule:
+def table_rule(entry: DataQuality, table: Table, place: Place) -> Rule:
+    """The rule in an entry of a table's `quality`: row count, further key, expression, reconciliation."""
     form = _form(entry, ("rowCount", "duplicateValues", "custom"), place)
     if form == "rowCount":
         return _rule(entry, "row_count", (), count_bounds(entry, place), place)

@@ -7,7 +7,6 @@ severity, owner). Does not belong here: whether the other contract exists (`load
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from open_data_contract_standard.model import Relationship
@@ -20,16 +19,8 @@ from checks.contracts.quality import Table, owner_of, severity_of
 _REFERENCE = re.compile(r"(?P<file>[a-z0-9_./]+)\.odcs\.yaml#/schema/(?P<table>\w+)/properties/(?P<column>\w+)")
 
 
-def relationship_rules(
-    entries: Sequence[Relationship], table: Table, place: Place, column: str | None = None
-) -> tuple[Rule, ...]:
-    """The foreign keys, of one column or (column=None) of the table."""
-    return tuple(
-        _foreign_key(entry, table, place.at("relationships", index), column) for index, entry in enumerate(entries)
-    )
-
-
-def _foreign_key(entry: Relationship, table: Table, place: Place, column: str | None) -> Rule:
+def foreign_key(entry: Relationship, table: Table, place: Place, column: str | None = None) -> Rule:
+    """The foreign key of one column or (column=None) of the table."""
     custom = custom_properties(entry.customProperties, ("ruleId", "where", "severity", "owner"), place)
     if entry.type not in (None, "foreignKey"):
         raise place.at("type").error(f"{entry.type!r} is not supported; supported is foreignKey")
