@@ -34,21 +34,21 @@ def build_graph(settings: Settings) -> Graph:
     return Graph(settings, load_contracts(), load_mapping(settings.lake.source))
 
 
-def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The whole graph of one lake; `overrides` replaces resources by name."""
+def graph_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Every table of the graph."""
     # Dagster marks features as beta that this project pins and tests; a user cannot act on that.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    layers = (
+        bronze_assets, silver_assets, gold_assets, training_set_assets, model_assets, forecast_assets, insight_assets,
+    )  # fmt: skip
+    return [asset for layer in layers for asset in layer(graph)]
+
+
+def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The whole graph of one lake; `overrides` replaces resources by name."""
     graph = build_graph(settings)
-    assets = [
-        *bronze_assets(graph),
-        *silver_assets(graph),
-        *gold_assets(graph),
-        *training_set_assets(graph),
-        *model_assets(graph),
-        *forecast_assets(graph),
-        *insight_assets(graph),
-    ]
+    assets = graph_assets(graph)
     keys = {key for asset in assets for key in (asset.keys if isinstance(asset, dg.AssetsDefinition) else [asset.key])}
     all_jobs = jobs()
     contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]

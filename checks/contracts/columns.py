@@ -10,9 +10,9 @@ from collections import Counter
 from open_data_contract_standard.model import SchemaObject, SchemaProperty
 
 from checks.contracts.column_types import logical_type, supported_types
-from checks.contracts.model import CLASSIFICATIONS, PII, Column
+from checks.contracts.model import CLASSIFICATIONS, PII, Column, Rule
 from checks.contracts.place import ContractError, Place, attempt
-from checks.contracts.quality import Table, column_rules, option_rules
+from checks.contracts.quality import Table, column_rule, option_rules
 
 
 def column_names(table: SchemaObject, place: Place) -> tuple[str, ...]:
@@ -41,8 +41,15 @@ def _column(prop: SchemaProperty, facts: Table, place: Place, errors: list[Contr
         description=" ".join((prop.description or "").split()),
         is_nullable=not prop.required,
         classification=prop.classification,
-        rules=attempt(errors, lambda: (*option_rules(prop, place), *column_rules(prop, place)), ()),
+        rules=attempt(errors, lambda: _rules(prop, place), ()),
     )
+
+
+def _rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
+    """The rules about the column alone."""
+    entries = prop.quality or []
+    found = [column_rule(entry, prop, place.at("quality", index)) for index, entry in enumerate(entries)]
+    return (*option_rules(prop, place), *found)
 
 
 def _require_column(prop: SchemaProperty, facts: Table, place: Place) -> None:

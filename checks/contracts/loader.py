@@ -26,13 +26,13 @@ from checks.contracts.odcs import custom_properties, read_document, refuse_unsup
 from checks.contracts.place import ContractError, Place, attempt
 from checks.contracts.quality import Table, owner_of, table_rule
 from checks.contracts.relationships import foreign_key
+from checks.contracts.service_levels import FRESHNESS, read_freshness
 from checks.contracts.standard import API_VERSION
 
 __all__ = ["FOLDER", "ContractError", "Draft", "draft_contract", "draft_contracts", "load_contract", "load_contracts"]
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".odcs.yaml"
-_DAYS_PER_UNIT = {"d": 1.0, "h": 1.0 / 24.0}
 
 
 @dataclass(frozen=True)
@@ -186,22 +186,9 @@ def _table_rules(table: SchemaObject, facts: Table, place: Place, errors: list[C
 
 def _freshness(document: OpenDataContractStandard, name: str, columns: tuple[Column, ...], place: Place) -> Freshness:
     entries = document.slaProperties or []
-    if [entry.property for entry in entries] != ["freshness"]:
-        raise place.at("slaProperties").error("must hold exactly one property: freshness")
-    entry, spot = entries[0], place.at("slaProperties", 0)
-    if isinstance(entry.value, bool) or not isinstance(entry.value, int | float) or entry.value <= 0:
-        raise spot.at("value").error("must be a positive number")
-    if entry.unit not in _DAYS_PER_UNIT:
-        raise spot.at("unit").error(f"must be d or h, not {entry.unit!r}")
-    table, _, column = str(entry.element).partition(".")
-    if table != name:
-        raise spot.at("element").error(f"must be {name} or {name}.<column>")
-    timed = {item.name for item in columns if item.type in ("DATE", "TIMESTAMP") and not item.is_nullable}
-    if column and column not in timed:
-        raise spot.at("element").error(f"{column!r} is no required DATE or TIMESTAMP column")
-    if not column and timed:
-        raise spot.at("element").error(f"must name one of the time columns {', '.join(sorted(timed))}")
-    return Freshness(entry.value * _DAYS_PER_UNIT[entry.unit], column or None)
+    if [entry.property for entry in entries] != [FRESHNESS]:
+        raise place.at("slaProperties").error(f"must hold exactly one property: {FRESHNESS}")
+    return read_freshness(entries[0], name, columns, place.at("slaProperties", 0))
 
 
 def _require_sound(contract: Contract, place: Place) -> None:

@@ -79,12 +79,6 @@ def option_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def column_rules(prop: SchemaProperty, place: Place) -> tuple[Rule, ...]:
-    """The rules in a column's `quality`: enum, pattern, and those forms of null, range and length that may warn."""
-    entries = prop.quality or []
-    return tuple(_column_rule(entry, prop, place.at("quality", index)) for index, entry in enumerate(entries))
-
-
 def severity_of(text: str | None, place: Place) -> Severity:
     """ODCS error or warning (error when not given) as our error or warn; ContractError for another word."""
     if text is None:
@@ -114,7 +108,8 @@ def _form(entry: DataQuality, allowed: Collection[str], place: Place) -> str:
     return form
 
 
-def _column_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule:
+def column_rule(entry: DataQuality, prop: SchemaProperty, place: Place) -> Rule:
+    """The rule in an entry of a column's `quality`: enum, pattern, or a null, range or length that may warn."""
     column = str(prop.name)
     form = _form(entry, ("invalidValues", "nullValues", "custom"), place)
     if form == "custom":

@@ -1,0 +1,67 @@
+"""Who uses a column of the real graph: what the code says, checked against what is known of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from assets.graph import Graph
+from assets.lineage import consumers, read_manifest
+from checks.contracts.impact import Consumer, Use, impact
+from checks.contracts.loader import load_contracts
+from definitions import graph_assets
+from resources.dbt import manifest_path
+from resources.mapping import load_mapping
+from tests.conftest import throwaway_settings
+
+LINES = "silver.fct_receipt_lines"
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> tuple[Consumer, ...]:
+    settings = throwaway_settings(tmp_path_factory.mktemp("lineage"))
+    graph = Graph(settings, load_contracts(), load_mapping(settings.lake.source))
+    return consumers(graph, graph_assets(graph), read_manifest(manifest_path(settings)))
+
+
+def told(code: tuple[Consumer, ...], table: str, column: str) -> dict[str, Use]:
+    return {use.table: use for use in impact({table: {column}}, code)}
+
+
+def test_every_table_has_its_code(code: tuple[Consumer, ...]) -> None:
+    shown = {item.table: item for item in code if item.is_shown}
+    assert set(shown) == {".".join(key) for key in load_contracts()}
+    for name, item in shown.items():
+        assert item.words or item.unseen, name
+
+
+def test_money_is_followed_through_its_new_names(code: tuple[Consumer, ...]) -> None:
+    found = told(code, LINES, "sales_amount_usd")
+    assert found["gold.demand_series"].columns == ("net_sales_usd", "gross_sales_usd")
+    assert "discount_depth_4" in found["gold.demand_features"].columns
+    assert "transactions_lag_0" not in found["gold.demand_features"].columns
+    assert found["gold.demand_labels"].columns == ("net_sales_usd",)
+
+
+def test_a_column_that_nobody_reads_reaches_nobody(code: tuple[Consumer, ...]) -> None:
+    assert told(code, LINES, "coupon_discount_usd") == {}
+
+
+def test_staging_models_are_seen_through(code: tuple[Consumer, ...]) -> None:
+    """Ephemeral models name every column; only the table that keeps one uses it."""
+    found = told(code, "bronze.pos_lines", "coupon_match_discount_usd")
+    assert [name for name, use in found.items() if use.certainty == "uses"] == [LINES]
+    assert found[LINES].columns == ("coupon_match_discount_usd",)
+    assert "silver.dim_store" not in found
+    assert told(code, "bronze.pos_lines", "household_id")["silver.dim_household"].certainty == "uses"
+
+
+def test_a_key_of_the_series_reaches_every_feature(code: tuple[Consumer, ...]) -> None:
+    features = told(code, LINES, "store_id")["gold.demand_features"]
+    assert len(features.columns) == len(load_contracts()["gold", "demand_features"].columns)
+
+
+def test_promotions_reach_features_through_the_plans(code: tuple[Consumer, ...]) -> None:
+    found = told(code, "silver.fct_promotions", "kind")
+    assert found["gold.promotion_plans"].certainty == "uses"
+    assert "display_share_target" in found["gold.demand_features"].columns
+    assert found["forecasts.demand_forecasts"].certainty == "uses"
