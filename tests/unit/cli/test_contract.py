@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import cli.contract
 from checks.contracts.build import DICTIONARY, MODELS, SOURCES
-from checks.contracts.loader import FOLDER
+from checks.contracts.loader import FOLDER, draft_contracts
 from resources.revisions import contracts_at
 
 Document = dict[str, Any]
@@ -34,6 +34,17 @@ def test_lint_counts_contracts_and_rules() -> None:
     found = answer("lint")
     assert found["contracts"] >= 30
     assert found["rules"] > found["blocking_rules"] > 0
+
+
+def test_lint_names_every_rule_that_does_not_compile(
+    planted: Callable[[Callable[[Document], None]], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = planted(drop_units)
+    monkeypatch.setattr(cli.contract, "draft_contracts", lambda: draft_contracts(folder))
+    result = call("lint")
+    assert result.exit_code == 2
+    assert "silver/fct_receipt_lines.odcs.yaml: schema[0].quality[1].implementation.expression" in result.stderr
+    assert "schema[0].quality[5].implementation.measures.quantity_units" in result.stderr
 
 
 def test_build_check_names_what_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
