@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from assets.graph import Graph
@@ -65,3 +67,26 @@ def test_promotions_reach_features_through_the_plans(code: tuple[Consumer, ...])
     assert found["gold.promotion_plans"].certainty == "uses"
     assert "display_share_target" in found["gold.demand_features"].columns
     assert found["forecasts.demand_forecasts"].certainty == "uses"
+
+
+def test_a_feature_whose_name_is_put_together_is_used_by_whoever_reads_them_all(code: tuple[Consumer, ...]) -> None:
+    found = told(code, "gold.demand_features", "transactions_lag_7")
+    assert found["gold.training_sets"].certainty == "uses"
+    assert found["forecasts.demand_forecasts"].certainty == "uses"
+
+
+def test_a_star_hands_on_what_the_table_keeps(tmp_path: Path) -> None:
+    settings = throwaway_settings(tmp_path)
+    graph = Graph(settings, load_contracts(), load_mapping(settings.lake.source))
+    source = {"resource_type": "source", "source_name": "bronze", "name": "pos_lines"}
+    model = {
+        "resource_type": "model",
+        "name": "dim_store",
+        "raw_code": "select * from {{ source('bronze', 'pos_lines') }} -- coupon_discount_usd",
+        "config": {"materialized": "lake_table"},
+        "depends_on": {"nodes": ["source"], "macros": []},
+    }
+    manifest = {"nodes": {"model": model}, "sources": {"source": source}, "macros": {}}
+    starred = consumers(graph, [], manifest)
+    assert told(starred, "bronze.pos_lines", "store_id")["silver.dim_store"].certainty == "uses"
+    assert told(starred, "bronze.pos_lines", "coupon_discount_usd") == {}

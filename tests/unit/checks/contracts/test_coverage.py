@@ -164,6 +164,15 @@ def test_bounds_that_exclude_each_other_are_not_both_emitted(tmp_path: Path) -> 
     assert found.counts()["option"] == {"emitted": 1, "unsupported": 2}
 
 
+def test_a_relationship_between_two_types_is_not_emitted(tmp_path: Path) -> None:
+    links = [{"to": "sales.units"}, {"to": "sales.sold_at"}]
+    found = written(tmp_path, columns=[{"name": "a", "logicalType": "timestamp", "relationships": links}])
+    assert [item.text for item in found.items if item.kind == "relationship"] == [
+        "a and sales.units differ in type",
+        "rule a_in_sales (foreign_key, error)",
+    ]
+
+
 def test_what_is_read_by_nobody_is_listed(tmp_path: Path) -> None:
     found = written(tmp_path, price={"priceAmount": 1}, columns=[{"name": "a", "physicalType": "text", "tags": ["t"]}])
     assert found.ignored == ("price",)

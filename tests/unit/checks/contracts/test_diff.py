@@ -94,6 +94,13 @@ def test_a_rule_that_does_not_compile_is_breaking() -> None:
     assert "schema[0].quality[1]: 'units' is no column" in found[1].text
 
 
+def test_a_rule_that_lost_a_column_but_not_its_name_has_changed() -> None:
+    kept = dataclasses.replace(BASE.rules[0], columns=("kind",), arguments={"expression": "kind = 'a'"})
+    new = without_column("units")(BASE)
+    found = compare(dataclasses.replace(new, rules=(kept, *new.rules)))
+    assert [change.kind for change in found] == ["column_removed", "rule_changed", "version_not_raised"]
+
+
 def test_the_way_there_and_the_way_back_of_a_narrowing(contracts: Contracts) -> None:
     """What narrows in one direction widens in the other, for every range of the real contracts."""
     tested = 0

@@ -119,6 +119,63 @@ def test_changed_documents_are_judged_alike() -> None:
     assert CHANGES_PER_RUN * 0.3 < refused < CHANGES_PER_RUN * 0.95
 
 
+COUNT = {"metric": "rowCount", "mustBe": 1}
+# Parts at the edges of the standard, for a table's column, in the name of its field.
+CORNERS: tuple[dict[str, Any], ...] = (
+    {"quality": [COUNT]},
+    {"quality": [{**COUNT, "mustBeLessThan": 2}]},
+    {"quality": [{**COUNT, "mustBeLessThan": "x"}]},
+    {"quality": [{"metric": "rowCount", "mustBeBetween": [1, 2]}]},
+    {"quality": [{"metric": "rowCount", "mustBeBetween": [1, 1]}]},
+    {"quality": [{"metric": "rowCount", "mustBeBetween": [1, 2, 3]}]},
+    {"quality": [{"metric": "rowCount", "mustNotBeBetween": [1, "x"]}]},
+    {"quality": [{**COUNT, "type": "sql", "query": "q"}]},
+    {"quality": [{**COUNT, "type": "sql"}]},
+    {"quality": [{**COUNT, "type": "custom", "engine": "e", "implementation": {}}]},
+    {"quality": [{"type": "custom", "engine": "e", "implementation": []}]},
+    {"quality": [{"type": "library", "mustBe": 1}]},
+    {"quality": [{"type": "text", "mustBe": 1}]},
+    {"quality": [{"metric": 1, "mustBe": 1}]},
+    {"quality": [{**COUNT, "dimension": "beauty"}]},
+    {"quality": [{**COUNT, "id": "a b"}]},
+    {"logicalTypeOptions": {}},
+    {"logicalTypeOptions": {"format": "x"}},
+    {"logicalType": "integer", "logicalTypeOptions": {"multipleOf": 0}},
+    {"logicalType": "integer", "logicalTypeOptions": {"format": "f32"}},
+    {"logicalType": "string", "logicalTypeOptions": {"minLength": 1.0}},
+    {"logicalType": "string", "logicalTypeOptions": {"minLength": -1}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"timezone": True, "minimum": "x"}},
+    {"logicalType": "date", "logicalTypeOptions": {"timezone": True}},
+    {"logicalType": "boolean", "logicalTypeOptions": {"anything": 1}},
+    {"logicalType": "object", "logicalTypeOptions": {"required": ["a", "a"]}},
+    {"logicalType": "object", "properties": [{"name": "a"}]},
+    {"logicalType": "string", "properties": [{"name": "a"}]},
+    {"logicalType": "array", "items": {"logicalType": "string", "properties": [{"name": "a"}]}},
+    {"logicalType": "array", "items": {"properties": [{}]}},
+    {"logicalType": "string", "items": {}},
+    {"relationships": [{"to": ["a.b"]}]},
+    {"relationships": [{"to": []}]},
+    {"relationships": [{"to": "a b"}]},
+    {"relationships": [{"to": "a.b", "from": "c.d"}]},
+    {"primaryKeyPosition": 1.0},
+    {"primaryKeyPosition": True},
+)
+
+
+@pytest.mark.parametrize("corner", CORNERS, ids=repr)
+def test_corners_are_judged_alike(corner: dict[str, Any]) -> None:
+    base = {"version": "1", "apiVersion": "v3.1.0", "kind": "DataContract", "id": "a", "status": "active"}
+    assert disagreement({**base, "schema": [{"name": "t", "properties": [{"name": "c", **corner}]}]}) is None
+
+
+@pytest.mark.parametrize(("ends", "count"), [(("a.b", "c.d"), 1), ((["a.b"], ["c.d"]), 1), ((["a.b"], "c.d"), 0)])
+def test_both_ends_of_a_relationship_are_of_one_form(ends: tuple[Any, Any], count: int) -> None:
+    base = {"version": "1", "apiVersion": "v3.1.0", "kind": "DataContract", "id": "a", "status": "active"}
+    document = {**base, "schema": [{"name": "t", "relationships": [{"from": ends[0], "to": ends[1]}]}]}
+    assert disagreement(document) is None
+    assert (next(DOCUMENT(document, Place("x")), None) is None) == bool(count)
+
+
 def test_a_date_stays_a_text_as_in_json(tmp_path: Path) -> None:
     path = tmp_path / "x.odcs.yaml"
     path.write_text("version: 2017-12-11\napiVersion: v3.1.0\nkind: DataContract\nid: a\nstatus: active\n")
