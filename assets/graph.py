@@ -19,7 +19,7 @@ import polars as pl
 
 from checks.contracts.model import Column, Contract
 from ml.business_calendar import week_end_at
-from resources.ingest import source_files
+from resources.deliveries import source_files
 from resources.lake import Lake, Provenance
 from resources.mapping import WEEKDAYS, SourceMapping
 from resources.settings import PROJECT_ROOT, WEEK, Settings
@@ -99,7 +99,7 @@ class Graph:
             backfill_policy=dg.BackfillPolicy.single_run() if weeks else None,
             group_name=layer,
             kinds=kinds,
-            owners=[f"team:{contract.owner}"],
+            owners=[contract.owner],
             description=contract.description,
             metadata=static_metadata(contract),
             tags={"layer": layer, **({WEEKS_TAG: weeks} if weeks else {})},
@@ -117,7 +117,7 @@ class Graph:
             deps=[dg.AssetKey(key) for key in written_by],
             group_name=layer,
             kinds=kinds,
-            owners=[f"team:{contract.owner}"],
+            owners=[contract.owner],
             description=contract.description,
             metadata=static_metadata(contract),
             tags={"layer": layer},
@@ -126,9 +126,8 @@ class Graph:
     def source_files(self, table: str) -> list[Path]:
         """The files of a source table: the source's own folder, then the landing folder."""
         folders = [self.mapping.folder(self.settings)]
-        landing = self.settings.landing
-        if landing.is_dir() and any(landing.glob(self.mapping.tables[table].pattern)):
-            folders.append(landing)
+        if self.settings.landing.is_dir():
+            folders.append(self.settings.landing)
         return source_files(self.mapping, table, tuple(folders))
 
     def week_keys(self) -> Sequence[str]:

@@ -39,7 +39,7 @@ class SilverTranslator(DagsterDbtTranslator):
             return spec
         return spec.replace_attributes(
             group_name=layer,
-            owners=[f"team:{contract.owner}"],
+            owners=[contract.owner],
             description=contract.description,
             code_version=code_digest(self._code, contract, [self._graph.mapping.timezone]),
             freshness_policy=freshness_policy(contract),

@@ -22,10 +22,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("cli.run", "plan", "What would be rebuilt, and why."),
     "run": ("cli.run", "run", "Rebuild what is behind, or a selection."),
     "check": ("cli.check", "check", "Run contract and freshness checks; exit code 1 when one fails."),
+    "checks": ("cli.checks", "checks", "Results of checks over time."),
+    "quarantine": ("cli.quarantine", "quarantine", "What was refused, and how it comes back."),
     "contract": ("cli.contract", "contract", "Lint contracts and build what is generated from them."),
     "champion": ("cli.models", "champion", "The champion model and its history."),
     "forecast": ("cli.models", "forecast", "Show issued forecasts."),
     "report": ("cli.report", "report", "Where the newest report lies."),
+    "backup": ("cli.backup", "backup", "Write the whole lake to one archive."),
+    "restore": ("cli.backup", "restore", "Make the lake of an archive in an empty home."),
     "bench": ("cli.bench", "bench", "Run a benchmark program."),
 }
 

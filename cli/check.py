@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import dagster as dg
 import typer
 from dagster import AssetCheckEvaluation, DagsterEventType
 
 from assets.automation.runs import QUIET, failures_in
-from checks.asset_checks.audit import CONTRACT_CHECK
-from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
+from checks.asset_checks.audit import CHECKED_WEEK_TAG, CONTRACT_CHECK
+from cli.check_reports import as_markdown, show, write_junit
+from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, print_json, stop
 from cli.session import Session, session
 
 CHECK_JOB = "all_checks"
@@ -23,7 +23,9 @@ CHECK_JOB = "all_checks"
 def check(
     selection: list[str] | None = typer.Argument(None, help="Tables such as silver.dim_product, or layers."),
     every: bool = typer.Option(False, "--all", help="Check every table."),
+    partition: str | None = typer.Option(None, "--partition", help="Only this business week, by its first day."),
     junit: Path | None = typer.Option(None, "--junit", help="Write a JUnit file, one test case per rule."),
+    markdown: Path | None = typer.Option(None, "--markdown", help="Write a summary, for example for a pull request."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Run contract and freshness checks of the newest versions; exit code 1 when one fails or does not run."""
@@ -31,12 +33,16 @@ def check(
         stop("Name tables or layers, or say --all.", WRONG_USE)
     with session() as opened:
         keys = chosen_keys(opened, selection or [], every=every)
-        results = run_checks(opened, keys)
+        if partition is not None and partition not in opened.graph.week_keys():
+            stop(f"{partition} is no business week of this lake: give the first day of one.", WRONG_USE)
+        results = run_checks(opened, keys, partition)
     outcomes = [row["outcome"] for row in results if row["severity"] == "error" or row["outcome"] == "not_run"]
     counts = {name: outcomes.count(name) for name in ("passed", "failed", "not_run")}
     warned = sum(row["severity"] == "warn" and row["outcome"] == "failed" for row in results)
     if junit is not None:
         write_junit(junit, results)
+    if markdown is not None:
+        markdown.write_text(as_markdown(results, counts, warned), encoding="utf-8")
     if as_json:
         print_json({**counts, "warned": warned, "results": results})
     else:
@@ -57,8 +63,8 @@ def chosen_keys(opened: Session, names: list[str], *, every: bool) -> list[dg.As
     return [key for name, key in keys.items() if name in names or name.partition(".")[0] in names]
 
 
-def run_checks(opened: Session, keys: list[dg.AssetKey]) -> list[dict[str, Any]]:
-    """Evaluate the checks as one Dagster run, recorded like any other; one row per rule."""
+def run_checks(opened: Session, keys: list[dg.AssetKey], week: str | None = None) -> list[dict[str, Any]]:
+    """Evaluate the checks as one Dagster run, recorded like any other; one row per rule. One week publishes nothing."""
     checks = [check for check in opened.definitions.asset_checks or [] if isinstance(check, dg.AssetChecksDefinition)]
     chosen = [item for item in checks if {key.asset_key for key in item.check_keys} & set(keys)]
     wanted = [key for item in chosen for key in item.check_keys]
@@ -71,28 +77,29 @@ def run_checks(opened: Session, keys: list[dg.AssetKey]) -> list[dict[str, Any]]
         executor=dg.in_process_executor,
     )
     done = checking.resolve_job_def(CHECK_JOB).execute_in_process(
-        instance=opened.instance, raise_on_error=False, run_id=str(uuid.uuid4()), run_config=QUIET
-    )
+        instance=opened.instance, raise_on_error=False, run_id=str(uuid.uuid4()), run_config=QUIET,
+        tags={CHECKED_WEEK_TAG: week} if week else {},
+    )  # fmt: skip
     rows: list[dict[str, Any]] = []
     evaluated = set()
     for event in done.all_events:
         if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             evaluated.add(evaluation.asset_check_key)
-            rows += rows_of(evaluation)
+            rows += rows_of(evaluation, week)
         for failure in failures_in(event):
             err.print(f"{failure.name}: {failure.reason}", highlight=False)
-    return rows + [not_run(key) for key in wanted if key not in evaluated]
+    return rows + [not_run(key, week) for key in wanted if key not in evaluated]
 
 
-def rows_of(evaluation: AssetCheckEvaluation) -> list[dict[str, Any]]:
+def rows_of(evaluation: AssetCheckEvaluation, week: str | None) -> list[dict[str, Any]]:
     """One result per rule of a contract check, one for any other check."""
     asset = ".".join(evaluation.asset_key.path)
     rules: Any = evaluation.metadata["rules"].value if "rules" in evaluation.metadata else []
     if evaluation.check_name == CONTRACT_CHECK:
         return [
             {
-                "asset": asset, "check": rule["rule"], "partition": None, "severity": rule["severity"],
+                "asset": asset, "check": rule["rule"], "partition": week, "severity": rule["severity"],
                 "outcome": rule["outcome"], "failing_rows": rule["failing_rows"], "example": rule["example"],
             }
             for rule in rules
@@ -101,43 +108,15 @@ def rows_of(evaluation: AssetCheckEvaluation) -> list[dict[str, Any]]:
     outcome = "passed" if evaluation.passed else "failed"
     return [
         {
-            "asset": asset, "check": evaluation.check_name, "partition": None, "severity": severity,
+            "asset": asset, "check": evaluation.check_name, "partition": week, "severity": severity,
             "outcome": outcome, "failing_rows": 0, "example": [],
         }
     ]  # fmt: skip
 
 
-def not_run(key: dg.AssetCheckKey) -> dict[str, Any]:
+def not_run(key: dg.AssetCheckKey, week: str | None) -> dict[str, Any]:
     """A check that gave no result counts as one that did not pass."""
     return {
-        "asset": ".".join(key.asset_key.path), "check": key.name, "partition": None, "severity": "error",
+        "asset": ".".join(key.asset_key.path), "check": key.name, "partition": week, "severity": "error",
         "outcome": "not_run", "failing_rows": 0, "example": [],
     }  # fmt: skip
-
-
-def write_junit(path: Path, results: list[dict[str, Any]]) -> None:
-    """A JUnit file: one suite per table, one case per rule."""
-    root = ET.Element("testsuites")
-    for asset in dict.fromkeys(row["asset"] for row in results):
-        rows = [row for row in results if row["asset"] == asset]
-        failed = [row for row in rows if row["outcome"] != "passed" and row["severity"] == "error"]
-        suite = ET.SubElement(root, "testsuite", name=asset, tests=str(len(rows)), failures=str(len(failed)))
-        for row in rows:
-            case = ET.SubElement(suite, "testcase", classname=asset, name=row["check"])
-            if row in failed:
-                message = f"{row['outcome']}: {row['failing_rows']} rows"
-                ET.SubElement(case, "failure", message=message).text = str(row["example"])
-    ET.ElementTree(root).write(path, encoding="unicode", xml_declaration=True)
-
-
-def show(results: list[dict[str, Any]], counts: dict[str, int], warned: int) -> None:
-    """What did not pass, then the counts."""
-    for row in results:
-        if row["outcome"] != "passed":
-            label = "warn" if row["severity"] == "warn" else row["outcome"]
-            example = f"  e.g. {row['example'][0]}" if row["example"] else ""
-            out.print(
-                f"{label:<8} {row['asset']}.{row['check']}: {row['failing_rows']:,} rows{example}",
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
-    out.print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['not_run']} not run, {warned} warnings")

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
+from rich.progress import track
 
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
-from cli.output import JSON_OPTION, WRONG_USE, command, err, print_json, stop
+from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, print_json, stop
 from cli.session import session
-from resources.ingest import Ingest, Receipt, file_sha256
+from resources.deliveries import matching_files
+from resources.ingest import Ingest
 from resources.inventory import COUNTS
 from resources.lake import Lake
-from resources.mapping import SourceMapping, load_mapping
+from resources.mapping import load_mapping
+from resources.receipts import Receipt
+from resources.source_bytes import file_sha256
 
 
 @command
@@ -32,34 +36,30 @@ def ingest(
             stop(f"No file in {path} fits a pattern of source {mapping.source}.", WRONG_USE)
         opened.lake.prepare()
         worker = Ingest(opened.lake, mapping, opened.graph.contracts)
+        plans = {
+            table: compile_plan(to_pandera(opened.graph.contract("bronze", table)))
+            for table in {name for name, _ in found}
+        }
         files, receipts = [], []
-        for table, file in found:
-            plan = compile_plan(to_pandera(opened.graph.contract("bronze", table)))
-            receipt = worker.file(table, file, plan)
-            outcome = "ingested" if receipt else "known"
-            files.append({"name": file.name, "sha256": file_sha256(file), "outcome": outcome, "reason": None})
+        for table, file in track(found, description="ingesting", console=err, disable=not err.is_terminal):
+            receipt = worker.file(table, file, plans[table])
+            outcome, reason = (receipt.outcome, receipt.reason) if receipt else ("known", None)
+            files.append({"name": file.name, "sha256": file_sha256(file), "outcome": outcome, "reason": reason})
             err.print(describe(table, file, receipt), highlight=False)
             receipts += [receipt] if receipt else []
         rules = broken_rules(opened.lake, receipts)
     if as_json:
         totals = {count: sum(getattr(receipt, count) for receipt in receipts) for count in COUNTS}
         print_json({**totals, "files": files, "rules": rules})
-
-
-def matching_files(mapping: SourceMapping, path: Path) -> list[tuple[str, Path]]:
-    """(table, file) for every file that a pattern of the mapping names; the longest pattern decides."""
-    files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
-    found = []
-    for file in files:
-        fitting = [(len(rules.pattern), table) for table, rules in mapping.tables.items() if file.match(rules.pattern)]
-        if fitting:
-            found.append((max(fitting)[1], file))
-    return found
+    if any(receipt.outcome == "refused" for receipt in receipts):
+        raise typer.Exit(SAYS_NO)
 
 
 def describe(table: str, file: Path, receipt: Receipt | None) -> str:
     if receipt is None:
         return f"{file.name}: in the ledger already, nothing added"
+    if receipt.outcome == "refused":
+        return f"{file.name}: in quarantine whole. {receipt.reason}"
     counts = ", ".join(f"{getattr(receipt, count):,} {count}" for count in COUNTS)
     return f"{file.name} -> bronze.{table}: {counts}"
 

@@ -19,20 +19,22 @@ from dagster import DagsterExecutionInterruptedError
 from rich.console import Console
 
 from checks.contracts.loader import ContractError
+from resources.backup import ArchiveError
 from resources.dbt import DbtError
-from resources.ingest import SourceFileError
+from resources.fixes import FixError
 from resources.jars import ToolchainError
 from resources.locks import Locked
 from resources.mapping import MappingError
 from resources.preconditions import full_disk
 from resources.settings import SettingsError, load_settings
+from resources.source_bytes import SourceFileError
 from resources.spark_server import SparkServerError
 
 SAYS_NO, WRONG_USE = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
-    ContractError, DbtError, Locked, LookupError, MappingError, SettingsError, SourceFileError, SparkServerError,
-    ToolchainError,
+    ArchiveError, ContractError, DbtError, FixError, Locked, LookupError, MappingError, SettingsError, SourceFileError,
+    SparkServerError, ToolchainError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

@@ -1,10 +1,10 @@
 """Files into bronze: counted, validated, split, committed once.
 
-Belongs here: the ingest of one file (quarantine, accepted, ledger, in this order) and its receipts. Does not belong
-here: what a source looks like (mapping), what a valid row is (contracts), when to ingest (assets).
+Belongs here: the ingest of one file (quarantine, accepted, ledger, in this order). Does not belong here: what a source
+looks like (mapping), how a file is read (records, staging), what a valid row is (contracts), when to ingest (assets).
 
 The law: received = accepted + quarantined + duplicates, counted in source records. Every commit carries
-`txnAppId` = source, table and SHA-256 of the file with `txnVersion` 0, so that a repeated ingest after a crash
+`txnAppId` = source, table and SHA-256 of the content with `txnVersion` 0, so that a repeated ingest after a crash
 commits what is missing and nothing twice.
 """
 
@@ -12,88 +12,33 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import date
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
+from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import arrow_schema
 from resources.lake import Lake
+from resources.layouts import require_known_columns, types_of
 from resources.mapping import SourceMapping, kind_columns, kind_flag, kind_row, record_projection
+from resources.receipts import Receipt, is_settled, ledger_row, receipts_of
+from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
+from resources.records import IS_BASE64, LINE, PROBLEM, RAW
+from resources.source_bytes import SourceFileError, content_sha256, file_sha256
+from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
 
-ROWS_PER_GROUP = 1_000_000
-BROKEN, PAYLOAD = "_broken_rules", "_payload"
+BROKEN, PAYLOAD, ENCODING = "_broken_rules", "_payload", "_payload_encoding"
 KNOWN, RANK = "_is_known", "_rank"
-
-
-class SourceFileError(RuntimeError):
-    """A source file cannot be read; the message names it and what is wrong. Nothing was written."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """One row of the ingest ledger: what one file brought. Counts are source records."""
-
-    source: str
-    table_name: str
-    batch_id: str
-    file_name: str
-    file_sha256: str
-    file_bytes: int
-    mapping_sha256: str
-    received: int
-    accepted: int
-    quarantined: int
-    duplicates: int
-    rows_written: int
-    first_week_start_date: date | None
-    last_week_start_date: date | None
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    Raises:
-        SourceFileError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceFileError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def source_files(mapping: SourceMapping, table: str, folders: tuple[Path, ...]) -> list[Path]:
-    """The files of one canonical table in `folders`, in name order.
-
-    A pattern that also fits another table's longer pattern (campaigns*, campaign_descriptions*) takes only its own.
-
-    Raises:
-        SourceFileError: no folder holds a file of that table.
-    """
-    pattern = mapping.tables[table].pattern
-    longer = [other.pattern for name, other in mapping.tables.items() if name != table]
-    found = [
-        path
-        for folder in folders
-        for path in sorted(folder.glob(pattern))
-        if not any(len(other) > len(pattern) and path.match(other) for other in longer)
-    ]
-    if not found:
-        where = " or ".join(str(folder) for folder in folders)
-        raise SourceFileError(f"Source {mapping.source}: no file {pattern} for table {table} in {where}.")
-    return found
 
 
 class Ingest:
@@ -103,89 +48,174 @@ class Ingest:
         self._lake = lake
         self._mapping = mapping
         self._contracts = contracts
+        self._ledger = contracts["bronze", "ingest_ledger"]
 
-    def file(self, table: str, path: Path, plan: ValidationPlan) -> Receipt | None:
-        """Ingest one file; None when its content is in the ledger already.
+    def file(self, table: str, path: Path, plan: ValidationPlan, *, again: bool = False) -> Receipt | None:
+        """Ingest one file; None when the ledger has these bytes under this name already (unless `again`).
+
+        A file whose content is there under another name or compression is a duplicate: its receipt counts all of its
+        records so, and no table changes. A file that cannot be read is quarantined whole: its receipt says `refused`
+        and why, and its bytes are kept.
 
         Raises:
-            SourceFileError: the file is missing, truncated or has other columns than the mapping uses.
+            SourceFileError: there is no such file.
         """
         sha256 = file_sha256(path)
-        known = self._lake.ledger_files(self._contracts["bronze", "ingest_ledger"], self._mapping.source)
-        if (table, sha256) in known:
+        earlier = receipts_of(self._lake, self._ledger, self._mapping.source, table)
+        if not again and is_settled(earlier, table, path.name, sha256, self._mapping.sha256):
             return None
         self._lake.claim()
-        batch_id = f"{self._mapping.source}-{table}-{sha256[:16]}"
-        with self._on_server(path, sha256) as relation:
-            mapped = self._mapped(table, relation, batch_id, path)
-            row_plan = plan.restricted_to(frozenset(mapped.columns))
-            records = self._ranked(table, mapped, batch_id, path)
-            receipt = self._count(table, records, row_plan, path, sha256, batch_id)
-            self._commit(table, records, row_plan, receipt)
+        blank = self._blank(table, path, sha256)
+        try:
+            content = content_sha256(path)
+            same = [item for item in earlier if item.content_sha256 == content and item.outcome == "ingested"]
+            if same:
+                receipt = self._repeated(blank, same[0])
+            else:
+                batch = replace(blank, content_sha256=content, batch_id=f"{blank.source}-{table}-{content[:16]}")
+                with on_server(self._lake, path, self._mapping.tables[table], content) as relation:
+                    receipt = self._take(batch, relation, plan, earlier)
+        except SourceFileError as error:
+            if error.rule_id is None:
+                raise
+            receipt = self._refused(blank, path, error)
+        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
         return receipt
 
-    # ------------------------------------------------------------------ steps
-    @contextmanager
-    def _on_server(self, path: Path, sha256: str) -> Iterator[str]:
-        """The file as a relation of the server, in row groups that every core can take one of.
+    def release(self, receipt: Receipt, refused_batch_id: str) -> None:
+        """Book that a refused file has left quarantine: what stood for it there is a duplicate of the file as read."""
+        batch_id = f"{refused_batch_id}-released"
+        released = replace(receipt, batch_id=batch_id, outcome="replayed", reason=f"read as {receipt.batch_id}")
+        released = replace(released, received=0, accepted=0, quarantined=-1, duplicates=1, late=0, rows_written=0)
+        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(released, self._ledger)), released)
 
-        Timestamps become microseconds; one that would lose digits is refused.
+    # --------------------------------------------------------------- outcomes
+    def _blank(self, table: str, path: Path, sha256: str) -> Receipt:
+        """What is known of a delivery before it is read. Its batch is named by its bytes and its name."""
+        named = hashlib.sha256(f"{sha256}/{path.name}".encode()).hexdigest()
+        return Receipt(
+            source=self._mapping.source, table_name=table, batch_id=f"{self._mapping.source}-{table}-{named[:16]}",
+            file_name=path.name, file_sha256=sha256, content_sha256=sha256, file_bytes=path.stat().st_size,
+            mapping_sha256=self._mapping.sha256, file_columns=[], file_column_types=[], outcome="ingested", reason=None,
+            received=0, accepted=0, quarantined=0, duplicates=0, late=0, rows_written=0,
+        )  # fmt: skip
+
+    def _repeated(self, blank: Receipt, first: Receipt) -> Receipt:
+        """The receipt of content that an earlier file brought: every record of it is a duplicate."""
+        reason = f"same content as {first.file_name}"
+        repeated = replace(blank, content_sha256=first.content_sha256, outcome="duplicate", reason=reason)
+        repeated = replace(repeated, file_columns=first.file_columns, file_column_types=first.file_column_types)
+        return replace(repeated, received=first.received, duplicates=first.received)
+
+    def _refused(self, blank: Receipt, path: Path, error: SourceFileError) -> Receipt:
+        """Quarantine a file whole: its bytes are kept, and one record of the quarantine stands for it."""
+        kept = self._lake.settings.home / "quarantine" / blank.file_sha256
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(".partial")
+            shutil.copyfile(path, partial)
+            partial.replace(kept)
+        rule = error.rule_id or "file.unreadable"
+        payload = json.dumps({"file": path.name, "bytes": blank.file_bytes, "kept_as": blank.file_sha256})
+        row = {
+            "source": blank.source, "table_name": blank.table_name, "batch_id": blank.batch_id, "file_name": path.name,
+            "payload": payload, "payload_encoding": "file", "payload_sha256": blank.file_sha256, "rule_ids": [rule],
+        }  # fmt: skip
+        schema = arrow_schema(self._contracts["bronze", "quarantine"])
+        self._append("quarantine", self._lake.spark.createDataFrame(pa.Table.from_pylist([row], schema=schema)), blank)
+        return replace(blank, outcome="refused", reason=str(error), received=1, quarantined=1)
+
+    def _take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
+        """Split the records of a file, commit quarantine and accepted rows, and count."""
+        mode = self._contracts["bronze", batch.table_name].schema_evolution
+        require_known_columns(batch.file_name, relation.layout, self._mapping.tables[batch.table_name], mode, earlier)
+        types = types_of(relation.layout)
+        batch = replace(batch, file_columns=list(relation.columns), file_column_types=types)
+        records, row_plan = self._split(batch, relation, plan)
+        receipt = self._counted(batch, records, row_plan, earlier)
+        if receipt.quarantined:
+            self._append("quarantine", self._broken(receipt, records, row_plan), receipt)
+        self._accept(receipt, records, row_plan)
+        return receipt
+
+    def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[Receipt, list[int]]:
+        """Ingest records that were in quarantine, as one batch; what is still broken stays there.
+
+        Accepted rows, then the ledger; the caller marks the quarantine last. The batch is named by the records and by
+        what mends them, so that a replay repeated after a crash commits what is missing and nothing twice.
+
+        Returns:
+            The receipt, and the lines of the relation that left quarantine.
         """
-        target = self._lake.settings.warehouse / "_staging" / f"{sha256}.parquet"
-        with TemporaryDirectory() as scratch:
-            local = Path(scratch) / path.name
-            try:
-                with pq.ParquetFile(path) as reader, _writer(local, reader.schema_arrow) as writer:
-                    for batch in reader.iter_batches(ROWS_PER_GROUP):
-                        writer.write_batch(batch.cast(writer.schema), row_group_size=ROWS_PER_GROUP)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise SourceFileError(f"{path} is not a whole Parquet file: {error}. Deliver it again.") from error
-            self._lake.spark.conf.set("spark.sql.artifact.copyFromLocalToFs.allowDestLocal", "true")
-            self._lake.spark.copyFromLocalToFs(str(local), str(target))
-        try:
-            yield f"parquet.`{target}`"
-        finally:
-            target.unlink(missing_ok=True)
+        self._lake.claim()
+        earlier = receipts_of(self._lake, self._ledger, self._mapping.source, batch.table_name)
+        records, row_plan = self._split(batch, relation, plan)
+        counted = self._counted(batch, records, row_plan, earlier)
+        moved = counted.accepted + counted.duplicates
+        receipt = replace(counted, outcome="replayed", received=0, quarantined=-moved)
+        if not moved:
+            return receipt, []
+        lines = [row[LINE] for row in records.filter(good_row(row_plan)).select(LINE).collect()]
+        self._accept(counted, records, row_plan)
+        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
+        return receipt, lines
 
-    def _mapped(self, table: str, relation: str, batch_id: str, path: Path) -> DataFrame:
-        """Source records with canonical columns, hidden ones for their kinds, and their payload."""
-        rules = self._mapping.tables[table]
-        raw = self._lake.spark.table(relation)
-        names = tuple(raw.columns)
-        stamp = [f"'{self._mapping.source}' AS source", f"'{batch_id}' AS batch_id"]
-        payload = f"to_json(struct({', '.join(f'`{name}`' for name in names)})) AS {PAYLOAD}"
-        kinds = kind_columns(rules.explode) if rules.explode else []
+    # ------------------------------------------------------------------ steps
+    def _split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
+        """The records with their ranks, and the rules that tell good ones from broken ones."""
+        rules = record_rules(self._mapping, batch.table_name, relation.columns)
+        mapped = self._mapped(batch, relation, rules)
+        row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
+        return self._ranked(batch, mapped, relation), row_plan
+
+    def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
+        """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
+        table = self._mapping.tables[batch.table_name]
+        raw = self._lake.spark.table(relation.name)
+        names = relation.columns
+        stamp = [f"'{self._mapping.source}' AS source", f"'{batch.batch_id}' AS batch_id"]
+        as_json = f"to_json(struct({', '.join(f'`{name}`' for name in names)}))"
+        hidden = (
+            [LINE, PROBLEM, f"{RAW} AS {PAYLOAD}", f"IF({IS_BASE64}, 'base64', 'text') AS {ENCODING}"]
+            if relation.is_text
+            else [f"_metadata.row_index + 1 AS {LINE}", f"{as_json} AS {PAYLOAD}", f"'json' AS {ENCODING}"]
+        )
+        kinds = kind_columns(table.explode) if table.explode else []
+        broken = [f"{condition} AS {rule_column(index)}" for index, condition in enumerate(rules.values())]
+        canonical = record_projection(self._mapping, batch.table_name, names)
         try:
-            mapped = raw.selectExpr(*stamp, *record_projection(self._mapping, table, names), *kinds, payload)
+            mapped = raw.selectExpr(*stamp, *canonical, *kinds, *broken, *hidden)
             mapped.schema  # noqa: B018  expressions are resolved here, before anything is written
         except AnalysisException as error:
+            missing = (error.getMessageParameters() or {}).get("objectName", str(error).splitlines()[0])
             raise SourceFileError(
-                f"{path.name} does not have the columns that the mapping of {table} uses: "
-                f"{str(error).splitlines()[0]} Its columns: {', '.join(names)}."
+                f"{batch.file_name} has no column {missing}, which the mapping of {batch.table_name} uses. "
+                f"Its columns: {', '.join(names)}. Mend the mapping, or have the file delivered again.",
+                "file.columns",
             ) from error
         return mapped
 
-    def _ranked(self, table: str, records: DataFrame, batch_id: str, path: Path) -> DataFrame:
+    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
         """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
 
         The window over all records is paid only when something may repeat.
         """
-        records = self._with_known(table, records, batch_id)
-        rules = self._mapping.tables[table].duplicates
-        if rules.scope == "row" and not may_repeat_rows(path):
+        records = self._with_known(batch, records)
+        rules = self._mapping.tables[batch.table_name].duplicates
+        if rules.scope == "row" and not relation.may_repeat:
             return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
         key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
-        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD]))
+        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD, LINE]))
         window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order})"
         return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
 
-    def _with_known(self, table: str, records: DataFrame, batch_id: str) -> DataFrame:
+    def _with_known(self, batch: Receipt, records: DataFrame) -> DataFrame:
         """Adds whether an earlier file brought the same event already."""
-        name = f"bronze.{table}"
-        earlier = f"SELECT * FROM {name} WHERE batch_id <> '{batch_id}'"
+        name = f"bronze.{batch.table_name}"
+        earlier = f"SELECT * FROM {name} WHERE batch_id <> '{batch.batch_id}'"
         if not self._lake.exists(name) or not self._lake.spark.sql(f"{earlier} LIMIT 1").collect():
             return records.selectExpr("*", f"FALSE AS {KNOWN}")
-        rules = self._mapping.tables[table]
+        rules = self._mapping.tables[batch.table_name]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
         renamed = [f"{column} AS _earlier_{column}" for column in key]
         known = self._lake.spark.sql(earlier).selectExpr(*renamed, "TRUE AS _earlier").distinct()
@@ -196,61 +226,53 @@ class Ingest:
             known=known,
         )
 
-    def _count(
-        self, table: str, records: DataFrame, plan: ValidationPlan, path: Path, sha256: str, batch_id: str
-    ) -> Receipt:
+    def _counted(self, batch: Receipt, records: DataFrame, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
         """All counts of the file in one scan."""
+        rules = self._mapping.tables[batch.table_name]
         is_good = good_row(plan)
         accepted = f"{is_good} AND {RANK} = 1"
-        explode = self._mapping.tables[table].explode
-        kinds = [f"CAST({kind_flag(label)} AS INT)" for label in explode.kinds] if explode else ["1"]
+        kinds = [f"CAST({kind_flag(label)} AS INT)" for label in rules.explode.kinds] if rules.explode else ["1"]
         week = "week_start_date" if "week_start_date" in records.columns else "CAST(NULL AS DATE)"
+        newest = max((item.last_event_at for item in earlier if item.last_event_at), default=None)
+        is_late = "FALSE"
+        if newest is not None and rules.late_after_days is not None:
+            watermark = newest - timedelta(days=rules.late_after_days)
+            is_late = f"event_at < TIMESTAMP'{watermark.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
         row = records.selectExpr(
             "COUNT(*) AS received",
             f"COUNT_IF({accepted}) AS accepted",
             f"COUNT_IF(NOT ({is_good})) AS quarantined",
             f"COUNT_IF({is_good} AND {RANK} > 1) AS duplicates",
-            f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows",
-            f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week",
-            f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week",
+            f"COUNT_IF({accepted} AND {is_late}) AS late",
+            f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
+            f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
+            f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week_start_date",
+            f"MAX(CASE WHEN {accepted} THEN event_at END) AS last_event_at",
         ).collect()[0]
-        return Receipt(
-            source=self._mapping.source,
-            table_name=table,
-            batch_id=batch_id,
-            file_name=path.name,
-            file_sha256=sha256,
-            file_bytes=path.stat().st_size,
-            mapping_sha256=self._mapping.sha256,
-            received=row["received"],
-            accepted=row["accepted"],
-            quarantined=row["quarantined"],
-            duplicates=row["duplicates"],
-            rows_written=row["rows"],
-            first_week_start_date=row["first_week"],
-            last_week_start_date=row["last_week"],
+        return replace(batch, **row.asDict())
+
+    def _broken(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan) -> DataFrame:
+        """The records that break a blocking rule, as rows of the quarantine."""
+        broken = with_broken_rules(records, plan, BROKEN).filter(f"size({BROKEN}) > 0")
+        return broken.selectExpr(
+            "source",
+            f"{literal(receipt.table_name)} AS table_name",
+            "batch_id",
+            f"{literal(receipt.file_name)} AS file_name",
+            f"{LINE} AS line_number",
+            f"{PAYLOAD} AS payload",
+            f"{ENCODING} AS payload_encoding",
+            f"sha2({PAYLOAD}, 256) AS payload_sha256",
+            f"{BROKEN} AS rule_ids",
+            "event_at",
+            "CAST(NULL AS STRING) AS replayed_by",
         )
 
-    def _commit(self, table: str, records: DataFrame, plan: ValidationPlan, receipt: Receipt) -> None:
-        """Quarantine, accepted, ledger: the ledger comes last, so that a file in it is wholly in the lake."""
-        if receipt.quarantined:
-            broken = with_broken_rules(records, plan, BROKEN).filter(f"size({BROKEN}) > 0")
-            rows = broken.selectExpr(
-                "source",
-                f"'{table}' AS table_name",
-                "batch_id",
-                f"'{receipt.file_name}' AS file_name",
-                f"{PAYLOAD} AS payload",
-                f"sha2({PAYLOAD}, 256) AS payload_sha256",
-                f"{BROKEN} AS rule_ids",
-            )
-            self._append("quarantine", rows, receipt)
+    def _accept(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan) -> None:
+        """Append the rows of the accepted records."""
         if receipt.accepted < receipt.received:
             records = records.filter(f"{good_row(plan)} AND {RANK} = 1")
-        self._append(table, self._exploded(table, records), receipt)
-        ledger = self._contracts["bronze", "ingest_ledger"]
-        row = pa.Table.from_pylist([asdict(receipt)], schema=arrow_schema(ledger))
-        self._append("ingest_ledger", self._lake.spark.createDataFrame(row), receipt)
+        self._append(receipt.table_name, self._exploded(receipt.table_name, records), receipt)
 
     def _exploded(self, table: str, records: DataFrame) -> DataFrame:
         """The rows of the bronze table: one per record, or one per record and kind."""
@@ -267,30 +289,6 @@ class Ingest:
     def _append(self, table: str, rows: DataFrame, receipt: Receipt) -> None:
         contract = self._contracts["bronze", table]
         self._lake.ensure_table(contract)
-        writer = rows.write.format("delta").mode("append")
-        writer = writer.option("txnAppId", f"{receipt.source}/{receipt.table_name}/{receipt.file_sha256}")
+        writer = rows.select(*contract.column_names).write.format("delta").mode("append")
+        writer = writer.option("txnAppId", receipt.batch_id)
         writer.option("txnVersion", 0).saveAsTable(contract.published_name)
-
-
-def good_row(plan: ValidationPlan) -> str:
-    """SQL condition of a record that keeps every blocking rule."""
-    return " AND ".join([f"({rule.predicate})" for rule in plan.row_rules if rule.severity == "error"]) or "TRUE"
-
-
-def may_repeat_rows(path: Path) -> bool:
-    """Whether two records of a Parquet file may be equal in every column; False is a proof that none are.
-
-    Hashes are counted, not rows: a collision only costs the window over all records that finds no duplicate.
-    """
-    hashes = pl.read_parquet(path).hash_rows()
-    return hashes.n_unique() < hashes.len()
-
-
-@contextmanager
-def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    fields = [
-        pa.field(item.name, pa.timestamp("us", item.type.tz) if pa.types.is_timestamp(item.type) else item.type)
-        for item in schema
-    ]
-    with pq.ParquetWriter(path, pa.schema(fields)) as writer:
-        yield writer

@@ -17,6 +17,8 @@ from resources.lake import Lake
 
 # Above this a table is not sorted in this process: 1 GB of text is too much to ask of a laptop.
 SORTED_UP_TO_ROWS = 2_000_000
+# The column that says which batch brought a row, and the tables that are about batches.
+LINEAGE, BOOKS = "batch_id", frozenset({"ingest_ledger", "quarantine"})
 COUNTS = ("received", "accepted", "quarantined", "duplicates")
 
 
@@ -70,17 +72,25 @@ def table_digest(lake: Lake, contract: Contract, version: int) -> str:
         known = json.loads(cache.read_text(encoding="utf-8"))
         if {key: known.get(key) for key in stamp} == stamp:
             return str(known["digest"])
-    name = contract.published_name
-    if lake.query(f"SELECT COUNT(*) AS n FROM {name}")["n"][0] > SORTED_UP_TO_ROWS:
-        digest = multiset_digest(lake, contract)
-    else:
-        digest = canonical_digest(lake.read(name), list(contract.primary_key or contract.column_names))
+    digest = content_digest(lake, contract)
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps({**stamp, "digest": digest}), encoding="utf-8")
     return digest
 
 
-def multiset_digest(lake: Lake, contract: Contract) -> str:
+def content_digest(lake: Lake, contract: Contract) -> str:
+    """The digest of a table as it is published now, its lineage aside.
+
+    Which batch brought an event depends on the order of delivery and on what was delivered twice; the event does not.
+    """
+    name = contract.published_name
+    columns = [column for column in contract.column_names if column != LINEAGE or contract.name in BOOKS]
+    if lake.query(f"SELECT COUNT(*) AS n FROM {name}")["n"][0] > SORTED_UP_TO_ROWS:
+        return multiset_digest(lake, name, columns)
+    return canonical_digest(lake.read(name, columns), [*(contract.primary_key or columns)])
+
+
+def multiset_digest(lake: Lake, name: str, columns: Sequence[str]) -> str:
     """SHA-256 over the number of rows and the sums of two hashes of each, computed where the rows are.
 
     For tables that are too large to sort in this process. A sum does not depend on the order, and two tables with the
@@ -88,12 +98,12 @@ def multiset_digest(lake: Lake, contract: Contract) -> str:
     Micciancio, A New Paradigm for Collision-Free Hashing, 1997). Spark's hash passes over nulls, so that the row's
     pattern of nulls is hashed with it.
     """
-    nulls = ", ".join(f"CAST({name} IS NULL AS STRING)" for name in contract.column_names)
-    values = ", ".join(contract.column_names)
+    nulls = ", ".join(f"CAST({column} IS NULL AS STRING)" for column in columns)
+    values = ", ".join(columns)
     parts = ", ".join(
         f"CAST(SUM(CAST(XXHASH64({part}, nulls, {values}) AS DECIMAL(38, 0))) AS STRING) AS part_{part}"
         for part in range(2)
     )
-    rows = f"SELECT *, CONCAT({nulls}) AS nulls FROM {contract.published_name}"
+    rows = f"SELECT *, CONCAT({nulls}) AS nulls FROM {name}"
     sums = lake.query(f"SELECT COUNT(*) AS row_count, {parts} FROM ({rows})").row(0)
-    return hashlib.sha256("/".join(str(value) for value in (*contract.column_names, *sums)).encode()).hexdigest()
+    return hashlib.sha256("/".join(str(value) for value in (*columns, *sums)).encode()).hexdigest()

@@ -24,7 +24,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from checks.contracts.model import LAYERS, Contract
-from checks.contracts.spark_schema import arrow_schema, create_table_sql
+from checks.contracts.spark_schema import create_table_sql
+from resources.conform import conform
 from resources.locks import file_lock
 from resources.settings import Settings
 from resources.spark import SparkDoor
@@ -116,6 +117,13 @@ class Lake:
         self.claim()
         self.spark.sql(create_table_sql(contract))
 
+    def adopt(self, contract: Contract) -> None:
+        """Enter into the catalog the table whose files lie in the warehouse already."""
+        self.claim()
+        schema, _, name = contract.audit_name.partition(".")
+        folder = self.settings.warehouse / f"{schema}.db" / name
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {contract.audit_name} USING delta LOCATION '{folder}'")
+
     @contextlib.contextmanager
     def stamped(self, provenance: Provenance) -> Iterator[None]:
         """Every commit of this session inside the block carries the provenance."""
@@ -165,12 +173,16 @@ class Lake:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "rows.parquet"
             pq.write_table(table, local)
-            self.spark.conf.set("spark.sql.artifact.copyFromLocalToFs.allowDestLocal", "true")
-            self.spark.copyFromLocalToFs(str(local), str(target))
+            self.send(local, target)
         try:
             yield f"parquet.`{target}`"
         finally:
             target.unlink(missing_ok=True)
+
+    def send(self, local: Path, target: Path) -> None:
+        """Copy a file of this process to a path of the server's file system."""
+        self.spark.conf.set("spark.sql.artifact.copyFromLocalToFs.allowDestLocal", "true")
+        self.spark.copyFromLocalToFs(str(local), str(target))
 
     # ------------------------------------------------------------- publishing
     def newest_version(self, contract: Contract) -> int:
@@ -230,13 +242,6 @@ class Lake:
         return {key: state for key, state in found.items() if state is not None}
 
     # ----------------------------------------------------------------- ledger
-    def ledger_files(self, ledger: Contract, source: str) -> set[tuple[str, str]]:
-        """(table, SHA-256) of every file of a source that is wholly in the lake."""
-        if not self.exists(ledger.published_name):
-            return set()
-        rows = self.query(f"SELECT table_name, file_sha256 FROM {ledger.published_name} WHERE source = '{source}'")
-        return set(rows.iter_rows())
-
     def weeks_since(self, name: str, version: str) -> tuple[date, date] | None:
         """First and last business week of the batches that a bronze table gained after a version.
 
@@ -283,18 +288,3 @@ class Lake:
         frame = pl.from_arrow(self.spark.sql(sql).toArrow())
         assert isinstance(frame, pl.DataFrame)
         return frame
-
-
-def conform(rows: pl.DataFrame | pa.Table, contract: Contract) -> pa.Table:
-    """`rows` with the columns, order and Arrow types of the contract.
-
-    Raises:
-        ValueError: a column is missing or unknown.
-        pa.ArrowInvalid: a value does not fit the contract's type without loss.
-    """
-    table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()) if isinstance(rows, pl.DataFrame) else rows
-    missing = sorted(set(contract.column_names) - set(table.column_names))
-    unknown = sorted(set(table.column_names) - set(contract.column_names))
-    if missing or unknown:
-        raise ValueError(f"{contract.published_name}: missing columns {missing}, unknown columns {unknown}.")
-    return table.select(list(contract.column_names)).cast(arrow_schema(contract).remove_metadata(), safe=True)

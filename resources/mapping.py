@@ -7,7 +7,8 @@ source files (ingest) or anything about a particular source.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from resources.records import Format, Text
 from resources.settings import PROJECT_ROOT, Settings
 
 SOURCES = PROJECT_ROOT / "assets" / "bronze" / "sources"
@@ -59,16 +61,33 @@ class Explode(_Part):
 
 
 class TableMapping(_Part):
-    """One canonical table of a source: its files and one SQL expression per business column."""
+    """One canonical table of a source: its files and one SQL expression per business column.
+
+    Attributes:
+        pattern, format, text: which files, and how they are written.
+        columns: business column -> SQL over the columns of the file; of a text file these are all texts.
+        duplicates: when two records are one event.
+        event_at, week_start_date: when it happened; at least one for events, none for lookups.
+        known_at, latency_hours, lead_days: when it could be known: an expression, or relative to the event.
+        late_after_days: a record older than the newest so far by more is counted as late; never refused for it.
+        reject: rule name -> SQL over the columns of the file: true sends the record to quarantine.
+        may_be_null: columns whose expression may be null though its inputs are not; any other such null is a value
+            that could not be read, and the record goes to quarantine.
+    """
 
     pattern: str
-    format: Literal["parquet"]
+    format: Format
+    text: Text = Text()
     columns: Mapping[str, str]
     duplicates: Duplicates
     event_at: str | None = None
     week_start_date: str | None = None
+    known_at: str | None = None
     latency_hours: float = 0
     lead_days: float | None = None
+    late_after_days: float | None = None
+    reject: Mapping[str, str] = Field(default_factory=dict)
+    may_be_null: tuple[str, ...] = ()
     explode: Explode | None = None
 
 
@@ -140,20 +159,44 @@ def record_projection(mapping: SourceMapping, table: str, raw_columns: tuple[str
     """
     rules = mapping.tables[table]
     zone = mapping.timezone
-    items = [f"{expression} AS {name}" for name, expression in rules.columns.items()]
+    items = [f"{lenient(expression)} AS {name}" for name, expression in rules.columns.items()]
     if rules.event_at is not None:
-        event = rules.event_at
+        event = lenient(rules.event_at)
     elif rules.week_start_date is not None:
-        event = f"to_utc_timestamp(CAST({rules.week_start_date} AS TIMESTAMP), '{zone}')"
+        event = f"to_utc_timestamp(CAST({lenient(rules.week_start_date)} AS TIMESTAMP), '{zone}')"
     else:
         event = f"TIMESTAMP'{mapping.snapshot_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
     if rules.week_start_date is not None or rules.event_at is not None:
-        items.append(f"{rules.week_start_date or _week_of(event, mapping)} AS week_start_date")
+        given = lenient(rules.week_start_date) if rules.week_start_date is not None else None
+        items.append(f"{given or _week_of(event, mapping)} AS week_start_date")
     known = f"({event}) + INTERVAL '{rules.latency_hours * 3600:.0f}' SECOND"
-    if rules.lead_days is not None:
+    if rules.known_at is not None:
+        known = lenient(rules.known_at)
+    elif rules.lead_days is not None:
         known = f"({event}) - INTERVAL '{rules.lead_days * 86400:.0f}' SECOND"
     hashed = ", ".join(f"`{name}`" for name in raw_columns)
     return [*items, f"{event} AS event_at", f"{known} AS known_at", f"xxhash64({hashed}) AS row_hash"]
+
+
+def mentions(expression: str, column: str) -> bool:
+    """Whether a SQL expression reads a column of the file."""
+    return re.search(rf"(?<![\w']){re.escape(column)}(?![\w'])", expression) is not None
+
+
+def used_columns(rules: TableMapping, columns: Iterable[str]) -> frozenset[str]:
+    """Those of the columns that the mapping of a table reads anywhere."""
+    kinds = rules.explode.kinds.values() if rules.explode else ()
+    expressions = [
+        *rules.columns.values(), *rules.reject.values(), *(kind.when for kind in kinds),
+        *(expression for kind in kinds for expression in kind.columns.values()),
+        *(sql for sql in (rules.event_at, rules.known_at, rules.week_start_date) if sql),
+    ]  # fmt: skip
+    return frozenset(name for name in columns if any(mentions(expression, name) for expression in expressions))
+
+
+def lenient(expression: str) -> str:
+    """The expression with casts that give null instead of stopping the batch; `unread_items` finds those nulls."""
+    return re.sub(r"\bCAST\s*\(", "TRY_CAST(", expression, flags=re.IGNORECASE)
 
 
 def _week_of(instant: str, mapping: SourceMapping) -> str:

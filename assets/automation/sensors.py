@@ -15,6 +15,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from assets.automation.jobs import INGEST, WEEKS
 from assets.automation.runs import END_TAG, START_TAG
 from assets.graph import FIRST_WEEK, LAST_WEEK, Graph
+from resources.deliveries import matching_files
+from resources.mapping import SourceMapping
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
 # How many past ingests a tick looks at for weeks that were not asked for yet.
@@ -31,8 +33,6 @@ def sensors(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[
 
 
 def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
-    patterns = [table.pattern for table in graph.mapping.tables.values()]
-
     @dg.sensor(
         name="landing_folder",
         jobs=jobs,
@@ -41,7 +41,7 @@ def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.S
     )
     def landing_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before = {name: tuple(size) for name, size in json.loads(context.cursor or "{}").items()}
-        now = file_sizes(graph.settings.landing, patterns)
+        now = file_sizes(graph.settings.landing, graph.mapping)
         requests = list(_week_requests(context.instance))
         complete = complete_files(now, before)
         if complete:
@@ -52,15 +52,15 @@ def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.S
     return landing_folder
 
 
-def file_sizes(folder: Path, patterns: list[str]) -> dict[str, tuple[int, int]]:
-    """Name -> (bytes, time of last change in nanoseconds) of the source files in a folder."""
-    paths = {path for pattern in patterns for path in folder.glob(pattern)} if folder.is_dir() else set()
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)}
+def file_sizes(folder: Path, mapping: SourceMapping) -> dict[str, tuple[int, int]]:
+    """Name -> (bytes, time of last change in nanoseconds) of the source's files in a folder."""
+    paths = [path for _, path in matching_files(mapping, folder)] if folder.is_dir() else []
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
 
 def complete_files(now: Sizes, before: Sizes) -> dict[str, tuple[int, int]]:
     """The files that did not change between two ticks: one that is still being written is not read."""
-    return {name: size for name, size in now.items() if size[0] > 0 and before.get(name) == size}
+    return {name: size for name, size in now.items() if before.get(name) == size}
 
 
 def _week_requests(instance: dg.DagsterInstance) -> Iterator[dg.RunRequest]:

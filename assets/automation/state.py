@@ -12,8 +12,9 @@ import dagster as dg
 
 from assets.automation.plan import Key, Node, State, Weeks
 from assets.graph import WEEKS_TAG, Graph
-from resources.ingest import file_sha256
 from resources.lake import Lake, Provenance
+from resources.receipts import is_settled, receipts_of
+from resources.source_bytes import file_sha256
 
 
 def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
@@ -69,10 +70,13 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node]) -> State:
 
 
 def _new_files(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
-    known = lake.ledger_files(graph.contract("bronze", "ingest_ledger"), graph.mapping.source)
+    mapping = graph.mapping
+    known = receipts_of(lake, graph.contract("bronze", "ingest_ledger"), mapping.source)
     found: dict[Key, list[str]] = {}
-    for table in graph.mapping.tables:
-        new = [path.name for path in graph.source_files(table) if (table, file_sha256(path)) not in known]
+    for table in mapping.tables:
+        paths = graph.source_files(table)
+        settled = {path for path in paths if is_settled(known, table, path.name, file_sha256(path), mapping.sha256)}
+        new = [path.name for path in paths if path not in settled]
         if new:
             found["bronze", table] = new
     return found

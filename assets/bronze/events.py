@@ -13,11 +13,14 @@ from assets.graph import FIRST_WEEK, LAST_WEEK, Graph, materialise
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
 from ml.tokens import household_tokens
-from resources.ingest import Ingest, Receipt
+from resources.ingest import Ingest
 from resources.lake import Lake
+from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
+from resources.source_bytes import SourceFileError
 
-CODE = [PROJECT_ROOT / "resources" / "ingest.py", PROJECT_ROOT / "resources" / "mapping.py"]
+READERS = ("ingest", "mapping", "records", "source_bytes", "staging")
+CODE = [PROJECT_ROOT / "resources" / f"{name}.py" for name in READERS]
 TOKEN_CODE = [PROJECT_ROOT / "ml" / "tokens.py"]
 # Tables of a source that name households.
 HOUSEHOLD_TABLES = ("pos_lines", "households", "offer_exposures", "redemptions")
@@ -44,23 +47,35 @@ def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
             receipt = ingest.file(name, path, plan)
             if receipt is None:
                 context.log.info("%s is in the ledger already: nothing added", path.name)
-            else:
-                receipts.append(receipt)
+                continue
+            receipts.append(receipt)
+            if receipt.outcome == "refused":
+                context.log.error("%s is in quarantine whole: %s", path.name, receipt.reason)
+        _require_content(lake, graph, name)
         return dg.MaterializeResult(metadata=receipt_metadata(receipts))
 
     return events
 
 
+def _require_content(lake: Lake, graph: Graph, name: str) -> None:
+    """One bad file among good ones waits in quarantine; a table of which no file could be read stops the run.
+
+    Raises:
+        SourceFileError: every file so far was refused; the message is why.
+    """
+    receipts = receipts_of(lake, graph.contract("bronze", "ingest_ledger"), graph.mapping.source, name)
+    if receipts and all(receipt.outcome == "refused" for receipt in receipts):
+        raise SourceFileError(receipts[-1].reason or receipts[-1].file_name)
+
+
 def receipt_metadata(receipts: Sequence[Receipt]) -> dict[str, Any]:
     """The four counts of the law and a table of the files."""
-    totals = {
-        name: sum(getattr(receipt, name) for receipt in receipts)
-        for name in ("received", "accepted", "quarantined", "duplicates")
-    }
-    header = "| file | received | accepted | quarantined | duplicates |\n|---|---:|---:|---:|---:|\n"
+    counts = ("received", "accepted", "quarantined", "duplicates", "late")
+    totals = {name: sum(getattr(receipt, name) for receipt in receipts) for name in counts}
+    header = f"| file | outcome | {' | '.join(counts)} |\n|---|---|{'---:|' * len(counts)}\n"
     rows = "\n".join(
-        f"| {r.file_name} | {r.received:,} | {r.accepted:,} | {r.quarantined:,} | {r.duplicates:,} |"
-        for r in receipts[:MARKDOWN_ROWS]
+        f"| {item.file_name} | {item.outcome} | {' | '.join(f'{getattr(item, count):,}' for count in counts)} |"
+        for item in receipts[:MARKDOWN_ROWS]
     )
     weeks = [r for r in receipts if r.first_week_start_date is not None]
     span = {

@@ -98,16 +98,16 @@ def column_differences(
 def judge(mode: SchemaEvolution, differences: Sequence[Difference]) -> Outcome:
     """What a mode makes of the differences.
 
-    freeze: a file with any difference is refused, and the ingest stops before anything is written. quarantine: such a
-    file is set aside whole and the ingest goes on. evolve: harmless differences are accepted and told, a file with
-    any other is set aside.
+    An added column is accepted by every mode and told: the mapping reads the file as before. Of the other differences:
+    freeze refuses the file, and the ingest stops before anything is written; quarantine sets the file aside whole, and
+    the ingest goes on; evolve accepts harmless ones and sets a file with any other aside.
     """
     found = tuple(differences)
     if not found:
         return Outcome("accept", (), "The columns are as known.")
-    harmful = [item for item in found if not item.is_harmless]
+    others = [item for item in found if item.kind != "added"]
     action: Action = "refuse" if mode == "freeze" else "quarantine"
-    if mode == "evolve" and not harmful:
+    if not others or (mode == "evolve" and all(item.is_harmless for item in others)):
         action = "accept"
     return Outcome(action, found, f"{_VERDICTS[action]} ({mode}): {'; '.join(item.text for item in found)}.")
 

@@ -190,6 +190,13 @@ def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
     ]
     assert planted["n"][0] > 0
     assert failed[0]["example"]
+    # The fault is in one week: another one alone is sound, and looking at it publishes nothing.
+    other = sample.liftlake("check", "gold.demand_series", "--partition", "2017-06-12")
+    assert (other["failed"], other["not_run"]) == (0, 0)
+    past = sample.liftlake("checks", "history", "gold.demand_series", "--limit", "2")["results"]
+    assert [(row["partition"], row["outcome"]) for row in past] == [("2017-06-12", "passed"), (None, "failed")]
+    published = run_sql(sample, "SELECT COUNT(*) AS n FROM gold.demand_series WHERE net_sales_usd > gross_sales_usd")
+    assert published["n"][0] == 0
 
 
 def read_table(sample: SampleLake, name: str) -> pl.DataFrame:

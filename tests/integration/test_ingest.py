@@ -14,9 +14,10 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
-from resources.ingest import Ingest, SourceFileError
+from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
+from resources.source_bytes import SourceFileError
 
 pytestmark = pytest.mark.spark
 
@@ -74,6 +75,7 @@ def test_the_same_content_adds_nothing(lake, contracts, mapping, tmp_path: Path)
     assert ingest.file("pos_lines", tmp_path / "transactions.parquet", plan) is not None
     copy = tmp_path / "transactions_again.parquet"
     copy.write_bytes((tmp_path / "transactions.parquet").read_bytes())
+    assert counts(ingest.file("pos_lines", copy, plan)) == (2, 0, 0, 2)
     assert ingest.file("pos_lines", copy, plan) is None
     assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
 
@@ -112,14 +114,27 @@ def test_a_crash_before_the_ledger_is_made_good_by_the_next_run(lake, contracts,
     assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other columns", "missing"])
-def test_a_file_that_cannot_be_read_changes_nothing(lake, contracts, mapping, tmp_path: Path, damage: str):
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [("truncated", "file.truncated"), ("other format", "file.format"), ("other columns", "file.columns")],
+)
+def test_a_file_that_cannot_be_read_waits_whole(lake, contracts, mapping, tmp_path: Path, damage: str, rule: str):
     path = tmp_path / "transactions.parquet"
     receipts([1]).rename({"basket_id": "basket"} if damage == "other columns" else {}).write_parquet(path)
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-20])
-    if damage == "missing":
-        path.unlink()
-    with pytest.raises(SourceFileError, match=r"transactions\.parquet"):
-        Ingest(lake, mapping, contracts).file("pos_lines", path, plan_of(contracts, "pos_lines"))
+    if damage == "other format":
+        path.write_text("basket_id,product_id", encoding="utf-8")
+    receipt = Ingest(lake, mapping, contracts).file("pos_lines", path, plan_of(contracts, "pos_lines"))
+    assert counts(receipt) == (1, 0, 1, 0)
+    assert receipt.outcome == "refused"
+    assert "transactions.parquet" in receipt.reason
+    assert lake.query("SELECT rule_ids FROM bronze.quarantine")["rule_ids"].to_list() == [[rule]]
     assert not lake.exists("bronze.pos_lines")
+
+
+def test_a_file_that_is_not_there_is_an_error(lake, contracts, mapping, tmp_path: Path):
+    with pytest.raises(SourceFileError, match=r"transactions\.parquet"):
+        Ingest(lake, mapping, contracts).file(
+            "pos_lines", tmp_path / "transactions.parquet", plan_of(contracts, "pos_lines")
+        )

@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from resources.ingest import SourceFileError, source_files
 from resources.mapping import MappingError, kind_columns, kind_row, load_mapping, record_projection
 
 
@@ -72,16 +71,3 @@ def test_a_plan_is_known_before_its_week():
     assert next(item for item in items if item.endswith("AS known_at")).endswith(
         "- INTERVAL '2419200' SECOND AS known_at"
     )
-
-
-def test_a_longer_pattern_keeps_its_files_to_itself(tmp_path: Path):
-    for name in ("campaigns.parquet", "campaign_descriptions.parquet"):
-        (tmp_path / name).touch()
-    mapping = load_mapping("completejourney")
-    assert [path.name for path in source_files(mapping, "offer_exposures", (tmp_path,))] == ["campaigns.parquet"]
-    assert [path.name for path in source_files(mapping, "campaigns", (tmp_path,))] == ["campaign_descriptions.parquet"]
-
-
-def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(SourceFileError, match=r"transactions\*\.parquet"):
-        source_files(load_mapping("completejourney"), "pos_lines", (tmp_path,))

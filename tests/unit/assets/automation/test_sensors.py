@@ -5,29 +5,27 @@ from pathlib import Path
 import dagster as dg
 
 from assets.automation.sensors import complete_files, file_sizes, ingested_weeks
+from resources.mapping import load_mapping
+
+MAPPING = load_mapping("completejourney")
 
 
 def test_a_file_is_read_only_when_it_stopped_growing(tmp_path: Path):
     file = tmp_path / "transactions_2018.parquet"
     file.write_bytes(b"half")
-    first = file_sizes(tmp_path, ["transactions*.parquet"])
+    first = file_sizes(tmp_path, MAPPING)
     assert complete_files(first, {}) == {}
     file.write_bytes(b"half and more")
-    second = file_sizes(tmp_path, ["transactions*.parquet"])
+    second = file_sizes(tmp_path, MAPPING)
     assert complete_files(second, first) == {}
-    third = file_sizes(tmp_path, ["transactions*.parquet"])
+    third = file_sizes(tmp_path, MAPPING)
     assert list(complete_files(third, second)) == [file.name]
 
 
 def test_other_files_and_missing_folders_are_no_files(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
-    assert file_sizes(tmp_path, ["transactions*.parquet"]) == {}
-    assert file_sizes(tmp_path / "nowhere", ["*"]) == {}
-
-
-def test_an_empty_file_is_never_complete():
-    sizes = {"a.parquet": (0, 1)}
-    assert complete_files(sizes, sizes) == {}
+    assert file_sizes(tmp_path, MAPPING) == {}
+    assert file_sizes(tmp_path / "nowhere", MAPPING) == {}
 
 
 def test_weeks_of_an_ingest_come_from_its_materialisations():

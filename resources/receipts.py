@@ -1,0 +1,72 @@
+"""The ledger of ingests: one receipt per delivered file and table.
+
+Belongs here: what a receipt says, and the receipts that a source has so far. Does not belong here: how a file is
+ingested.
+
+The law: received = accepted + quarantined + duplicates, counted in source records. A file that cannot be read at all
+counts as one record, quarantined. A replay receives nothing: what it moves out of quarantine is negative there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import pyarrow as pa
+
+from checks.contracts.model import Contract
+from checks.contracts.spark_schema import arrow_schema
+from resources.lake import Lake
+
+Outcome = Literal["ingested", "duplicate", "refused", "replayed"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One row of the ingest ledger: what one file brought. Counts are source records."""
+
+    source: str
+    table_name: str
+    batch_id: str
+    file_name: str
+    file_sha256: str
+    content_sha256: str
+    file_bytes: int
+    mapping_sha256: str
+    file_columns: list[str]
+    file_column_types: list[str]
+    outcome: Outcome
+    reason: str | None
+    received: int
+    accepted: int
+    quarantined: int
+    duplicates: int
+    late: int
+    rows_written: int
+    first_week_start_date: date | None = None
+    last_week_start_date: date | None = None
+    last_event_at: datetime | None = None
+
+
+def receipts_of(lake: Lake, ledger: Contract, source: str, table: str | None = None) -> list[Receipt]:
+    """The receipts of a source, or of one of its tables, in no particular order."""
+    if not lake.exists(ledger.published_name):
+        return []
+    where = f"source = '{source}'" + (f" AND table_name = '{table}'" if table else "")
+    return [Receipt(**row) for row in lake.read(ledger.published_name, where=where).iter_rows(named=True)]
+
+
+def is_settled(receipts: Iterable[Receipt], table: str, file_name: str, file_sha256: str, mapping_sha256: str) -> bool:
+    """Whether a file needs no further look: a refused one gets another when its mapping has changed."""
+    return any(
+        (receipt.table_name, receipt.file_name, receipt.file_sha256) == (table, file_name, file_sha256)
+        and (receipt.outcome != "refused" or receipt.mapping_sha256 == mapping_sha256)
+        for receipt in receipts
+    )
+
+
+def ledger_row(receipt: Receipt, ledger: Contract) -> pa.Table:
+    """The receipt as a table of one row with the ledger's types."""
+    return pa.Table.from_pylist([asdict(receipt)], schema=arrow_schema(ledger))

@@ -1,0 +1,266 @@
+"""Text files as source records: CSV and JSON lines, plain or gzip.
+
+Belongs here: turning bytes into records whose fields are the texts that were delivered, with line number and raw text,
+and saying why a record or a file cannot be read. Does not belong here: what the fields mean (mapping), which records
+are good (contracts).
+
+Nothing is guessed and nothing is dropped: a record that cannot be read keeps its bytes and gets a reason; only a line
+without any character besides white space is no record. Memory is bounded by one batch and one record.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from resources.source_bytes import MAX_RECORD_BYTES, SourceFileError, content, require_text, text_lines
+
+Format = Literal["csv", "jsonl", "parquet"]
+# Hidden columns of staged records; a source column of such a name is refused.
+LINE, RAW, IS_BASE64, PROBLEM = "_line", "_raw", "_is_base64", "_problem"
+HIDDEN = (LINE, RAW, IS_BASE64, PROBLEM)
+# Why a record cannot be read; the ids of the rules that it breaks.
+RECORD_PROBLEMS = ("record.fields", "record.quotes", "record.encoding", "record.control", "record.json")
+BATCH_RECORDS, BATCH_BYTES = 65_536, 32 * 1024**2
+
+
+class Text(BaseModel):
+    """How a text file is written.
+
+    Attributes:
+        encoding: a Python codec; UTF-8 may begin with its byte order mark.
+        delimiter, quote: of CSV.
+        columns: names of a CSV file's fields; None takes them from its first record.
+        is_multiline: a quoted CSV field may hold a line break. Off, a stray quote spoils one line and not the next.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quote: str = '"'
+    columns: tuple[str, ...] | None = None
+    is_multiline: bool = False
+
+    @field_validator("encoding")
+    @classmethod
+    def _keeps_lines(cls, encoding: str) -> str:
+        if "\n".encode(codecs.lookup(encoding).name) != b"\n":
+            raise ValueError(f"{encoding} is not a superset of ASCII: convert the file to UTF-8 first")
+        return encoding
+
+
+@dataclass
+class _Batch:
+    """Records on their way to Parquet."""
+
+    columns: Sequence[str]
+    encoding: str
+    rows: list[list[str | None]] = field(default_factory=list)
+    hidden: list[tuple[int, str, bool, str | None]] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, line: int, raw: bytes, fields: list[str | None] | None, problem: str | None) -> None:
+        text, is_base64 = _payload(raw, self.encoding)
+        self.rows.append(fields if fields is not None else [None] * len(self.columns))
+        self.hidden.append((line, text, is_base64, problem))
+        self.size += len(raw)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.rows) >= BATCH_RECORDS or self.size >= BATCH_BYTES
+
+    def to_arrow(self, schema: pa.Schema) -> pa.RecordBatch:
+        values = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in self.columns]
+        hidden = [list(column) for column in zip(*self.hidden, strict=True)] or [[] for _ in HIDDEN]
+        arrays = [pa.array(column, item.type) for column, item in zip([*values, *hidden], schema, strict=True)]
+        return pa.record_batch(arrays, schema=schema)
+
+
+# Fields of a record, or why it has none.
+Parser = Callable[[bytes], tuple[list[str | None] | None, str | None]]
+# A record as read: line of its first byte, its bytes, its fields or why it has none.
+_Record = tuple[int, bytes, Any, str | None]
+
+
+def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Path) -> None:
+    """Write the records of a text file to the Parquet file `target`, all fields as texts.
+
+    An empty field is null. A record that cannot be read has null fields and its reason in PROBLEM:
+    `record.encoding`, `record.fields` (their number), `record.quotes`, `record.json`, `record.control` (a NUL).
+
+    Raises:
+        SourceFileError: rule file.empty, file.format, file.encoding, file.truncated, file.columns or
+            file.record_too_long.
+    """
+    require_text(path)
+    columns = _columns(path, kind, text)
+    clash = [name for name in columns if name in HIDDEN]
+    repeated = sorted({name for name in columns if columns.count(name) > 1 or not name})
+    if clash or repeated:
+        raise SourceFileError(f"{path.name}: columns {clash or repeated} cannot be told apart.", "file.columns")
+    schema = pa.schema([
+        *((name, pa.string()) for name in columns),
+        (LINE, pa.int64()), (RAW, pa.string()), (IS_BASE64, pa.bool_()), (PROBLEM, pa.string()),
+    ])  # fmt: skip
+    parse = parser(kind, text, columns)
+    with pq.ParquetWriter(target, schema) as writer, content(path) as stream:
+        batch = _Batch(columns, text.encoding)
+        for line, raw, fields, problem in _records(stream, path, kind, text, parse):
+            batch.add(line, raw, fields, problem)
+            if batch.is_full:
+                writer.write_batch(batch.to_arrow(schema))
+                batch = _Batch(columns, text.encoding)
+        writer.write_batch(batch.to_arrow(schema))
+
+
+def _payload(raw: bytes, encoding: str) -> tuple[str, bool]:
+    """The bytes as text; as Base64 where they are none in the file's encoding."""
+    try:
+        return raw.decode(encoding).rstrip("\r\n"), False
+    except UnicodeDecodeError:
+        return base64.b64encode(raw).decode("ascii"), True
+
+
+def _columns(path: Path, kind: str, text: Text) -> tuple[str, ...]:
+    """Names of the fields: declared, of the first CSV record, or all keys of a JSON lines file."""
+    if kind == "jsonl":
+        return _json_keys(path)
+    if text.columns is not None:
+        return text.columns
+    with content(path) as stream:
+        first = next(text_lines(stream, path), None)
+    if first is None:
+        raise SourceFileError(f"{path} is empty. Deliver it again.", "file.empty")
+    try:
+        return tuple(name.strip() for name in _split(first[1].decode(text.encoding).rstrip("\r\n"), text))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceFileError(
+            f"{path}: its first line is not {text.encoding} text: {error}.", "file.encoding"
+        ) from error
+
+
+def _json_keys(path: Path) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    with content(path) as stream:
+        for _, line in text_lines(stream, path):
+            found, _ = _json_object(line)
+            names.update(dict.fromkeys(found or ()))
+    if not names:
+        raise SourceFileError(f"{path} holds no JSON object. Is it JSON lines?", "file.format")
+    return tuple(names)
+
+
+def _records(stream: IO[bytes], path: Path, kind: str, text: Text, parse: Parser) -> Iterator[_Record]:
+    lines = text_lines(stream, path)
+    if kind == "csv" and text.columns is None:
+        next(lines, None)
+    if kind == "csv" and text.is_multiline:
+        lines = _quoted_records(lines, text)
+    for number, raw in lines:
+        fields, problem = parse(raw)
+        yield number, raw, fields, problem
+
+
+def _quoted_records(lines: Iterator[tuple[int, bytes]], text: Text) -> Iterator[tuple[int, bytes]]:
+    """Lines joined while a quote is open, up to the size that a record may have."""
+    quote = text.quote.encode()
+    for number, line in lines:
+        record = line
+        while record.count(quote) % 2 and len(record) <= MAX_RECORD_BYTES and (more := next(lines, None)):
+            record += more[1]
+        yield number, record
+
+
+def _split(line: str, text: Text) -> list[str]:
+    if text.quote not in line:
+        return line.split(text.delimiter)
+    return next(csv.reader([line], delimiter=text.delimiter, quotechar=text.quote, strict=True))
+
+
+def parser(kind: Literal["csv", "jsonl"], text: Text, columns: Sequence[str]) -> Parser:
+    """What turns the bytes of one record into its fields, in the order of `columns`."""
+    return _csv_fields(text, columns) if kind == "csv" else _json_fields(columns)
+
+
+def _csv_fields(text: Text, columns: Sequence[str]) -> Parser:
+    csv.field_size_limit(MAX_RECORD_BYTES)
+    width = len(columns)
+
+    def parse(raw: bytes) -> tuple[list[str | None] | None, str | None]:
+        try:
+            line = raw.decode(text.encoding).rstrip("\r\n")
+            values = _split(line, text)
+        except UnicodeDecodeError:
+            return None, "record.encoding"
+        except csv.Error:
+            return None, "record.quotes"
+        if len(values) != width:
+            return None, "record.fields"
+        if "\x00" in line:
+            return None, "record.control"
+        return [value or None for value in values], None
+
+    return parse
+
+
+def _json_fields(columns: Sequence[str]) -> Parser:
+    def parse(raw: bytes) -> tuple[list[str | None] | None, str | None]:
+        found, problem = _json_object(raw)
+        if found is None:
+            return None, problem
+        values = [_json_text(found.get(name)) for name in columns]
+        if any("\x00" in value for value in values if value):
+            return None, "record.control"
+        return values, None
+
+    return parse
+
+
+def _json_object(raw: bytes) -> tuple[dict[str, Any] | None, str | None]:
+    """One JSON object with its numbers as they are written, or why the line is none."""
+    try:
+        found = json.loads(
+            raw.decode("utf-8"), parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique_keys
+        )
+    except UnicodeDecodeError:
+        return None, "record.encoding"
+    except (ValueError, RecursionError):
+        return None, "record.json"
+    if not isinstance(found, dict):
+        return None, "record.json"
+    # JSON may spell half of a surrogate pair, which is no character.
+    return (None, "record.encoding") if b"\\u" in raw and not _is_text(found) else (found, None)
+
+
+def _is_text(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key repeats")
+    return found
+
+
+def _json_text(value: object) -> str | None:
+    """A field as the text that was delivered; a nested one as JSON."""
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,129 @@
+"""A source file as a relation of the Spark server.
+
+Belongs here: copying a file's records where the server can read them. Does not belong here: what the records mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql.pandas.types import from_arrow_type
+
+from checks.contracts.evolution import SourceColumn
+from resources.lake import Lake
+from resources.mapping import TableMapping
+from resources.records import HIDDEN, stage_text
+from resources.source_bytes import SourceFileError, uncompressed
+
+ROWS_PER_GROUP = 1_000_000
+PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Records on the server.
+
+    Attributes:
+        name: what follows FROM.
+        layout: the source's columns with their Spark SQL types; all texts in a text file.
+        is_text: the hidden columns of resources.records stand beside them.
+        may_repeat: two records may be equal in every column; False is a proof that none are.
+    """
+
+    name: str
+    layout: tuple[SourceColumn, ...]
+    is_text: bool
+    may_repeat: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the source's columns."""
+        return tuple(column.name for column in self.layout)
+
+
+@contextmanager
+def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterator[Relation]:
+    """The records of a file as a relation of the server, for as long as the block runs.
+
+    Raises:
+        SourceFileError: the file cannot be read as its mapping says; `rule_id` names the reason.
+    """
+    target = lake.settings.warehouse / "_staging" / f"{name}.parquet"
+    with TemporaryDirectory() as folder:
+        local = Path(folder) / "records.parquet"
+        is_text = rules.format != "parquet"
+        if rules.format == "parquet":
+            with uncompressed(path, Path(folder)) as plain:
+                _stage_parquet(plain, local, path)
+        else:
+            stage_text(path, rules.format, rules.text, local)
+        may_repeat = rules.duplicates.scope == "row" and may_repeat_rows(local)
+        layout = layout_of(local)
+        lake.send(local, target)
+    try:
+        yield Relation(f"parquet.`{target}`", layout, is_text, may_repeat)
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def may_repeat_rows(path: Path) -> bool:
+    """Whether two records of a Parquet file may be equal in every column; False is a proof that none are.
+
+    Hashes are counted, not rows: a collision only costs the window over all records that finds no duplicate.
+    """
+    hashes = pl.scan_parquet(path).drop(HIDDEN, strict=False).collect().hash_rows()
+    return hashes.n_unique() < hashes.len()
+
+
+def layout_of(path: Path) -> tuple[SourceColumn, ...]:
+    """The columns of a Parquet file besides the hidden ones; which have no value at all, the file's statistics say."""
+    with pq.ParquetFile(path) as reader:
+        schema, footer = reader.schema_arrow, reader.metadata
+        nulls: dict[str, int] = dict.fromkeys(schema.names, 0)
+        for group in range(footer.num_row_groups):
+            for index in range(footer.num_columns):
+                column = footer.row_group(group).column(index)
+                if column.path_in_schema in nulls and column.statistics is not None:
+                    nulls[column.path_in_schema] += column.statistics.null_count or 0
+    return tuple(
+        SourceColumn(item.name, _spark_type(item.type), is_all_null=0 < footer.num_rows == nulls[item.name])
+        for item in schema
+        if item.name not in HIDDEN
+    )
+
+
+def _spark_type(kind: pa.DataType) -> str:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return from_arrow_type(plain).simpleString().upper()
+
+
+def _stage_parquet(path: Path, target: Path, delivered: Path) -> None:
+    """A copy in row groups that every core can take one of, its timestamps in microseconds.
+
+    A timestamp that would lose digits is refused.
+    """
+    try:
+        with pq.ParquetFile(path) as reader, pq.ParquetWriter(target, _microseconds(reader.schema_arrow)) as writer:
+            for batch in reader.iter_batches(ROWS_PER_GROUP):
+                writer.write_batch(batch.cast(writer.schema), row_group_size=ROWS_PER_GROUP)
+    except (pa.ArrowInvalid, OSError) as error:
+        with path.open("rb") as stream:
+            head = stream.read(len(PARQUET_MAGIC))
+        what = "file.truncated" if head == PARQUET_MAGIC else "file.empty" if not head else "file.format"
+        raise SourceFileError(
+            f"{delivered} is not a whole Parquet file: {str(error).rstrip('.')}. Deliver it again.", what
+        ) from error
+
+
+def _microseconds(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([
+        pa.field(item.name, pa.timestamp("us", item.type.tz) if pa.types.is_timestamp(item.type) else item.type)
+        for item in schema
+    ])  # fmt: skip
