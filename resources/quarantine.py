@@ -129,10 +129,11 @@ class Replay:
         return dict(zip(columns, fields, strict=True)) if fields is not None else {RAW: row["payload"]}
 
     def _batch(self, table: str, mended: pl.DataFrame, fix_sha256: str) -> Receipt:
-        """An empty receipt, named by the records and by what mends them."""
+        """An empty receipt, named by the records, by what mends them and by the rules that they are held to."""
         content = "\n".join(mended["record"]).encode()
         parts = [f"{batch}/{line}" for batch, line in mended.select(PLACE).iter_rows()]
-        named = hashlib.sha256("\n".join([self._mapping.sha256, fix_sha256, *parts]).encode()).hexdigest()
+        rules = [self._mapping.sha256, self._contracts["bronze", table].sha256, fix_sha256]
+        named = hashlib.sha256("\n".join([*rules, *parts]).encode()).hexdigest()
         digest = hashlib.sha256(content).hexdigest()
         name = f"replay-{named[:16]}"
         return Receipt(
