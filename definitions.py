@@ -17,10 +17,12 @@ from assets.gold.training_sets import training_set_assets
 from assets.graph import Graph
 from assets.insights.report import insight_assets
 from assets.models.demand import model_assets
+from assets.models.gate import gate_assets
 from assets.silver import silver_assets
 from checks.asset_checks.audit import audit_checks
 from checks.asset_checks.freshness import freshness_checks
 from checks.contracts.loader import load_contracts
+from checks.contracts.presence import absent, present
 from resources.dbt import dbt_resource
 from resources.lake import Lake
 from resources.mapping import load_mapping
@@ -28,10 +30,16 @@ from resources.registry import Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 
+LAYERS = (
+    bronze_assets, silver_assets, gold_assets, training_set_assets, model_assets, gate_assets, forecast_assets,
+    insight_assets,
+)  # fmt: skip
+
 
 def build_graph(settings: Settings) -> Graph:
     """The facts of one lake's graph: settings, contracts, the mapping of its source."""
-    return Graph(settings, load_contracts(), load_mapping(settings.lake.source))
+    mapping, contracts = load_mapping(settings.lake.source), load_contracts()
+    return Graph(settings, present(contracts, mapping.delivered), mapping, absent(contracts, mapping.delivered))
 
 
 def graph_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -39,21 +47,16 @@ def graph_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     # Dagster marks features as beta that this project pins and tests; a user cannot act on that.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    layers = (
-        bronze_assets, silver_assets, gold_assets, training_set_assets, model_assets, forecast_assets, insight_assets,
-    )  # fmt: skip
-    return [asset for layer in layers for asset in layer(graph)]
+    return [asset for layer in LAYERS for asset in layer(graph)]
 
 
 def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """The whole graph of one lake; `overrides` replaces resources by name."""
     graph = build_graph(settings)
-    assets = graph_assets(graph)
-    keys = {key for asset in assets for key in (asset.keys if isinstance(asset, dg.AssetsDefinition) else [asset.key])}
     all_jobs = jobs()
-    contracts = [contract for contract in graph.contracts.values() if dg.AssetKey(contract.key) in keys]
+    contracts = list(graph.contracts.values())
     return dg.Definitions(
-        assets=dg.with_source_code_references(assets),
+        assets=dg.with_source_code_references(graph_assets(graph)),
         asset_checks=[*audit_checks(contracts), *freshness_checks(contracts)],
         jobs=all_jobs,
         schedules=schedules(graph),

@@ -38,11 +38,19 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Graph:
-    """The facts from which the asset graph of one lake is built: settings, contracts, source mapping."""
+    """The facts from which the asset graph of one lake is built.
+
+    Attributes:
+        settings: of the lake.
+        contracts: of the tables that its source can fill.
+        mapping: of its source.
+        absent: published names of the tables that its source cannot fill.
+    """
 
     settings: Settings
     contracts: Mapping[Key, Contract]
     mapping: SourceMapping
+    absent: tuple[str, ...] = ()
 
     @cached_property
     def weeks(self) -> dg.TimeWindowPartitionsDefinition:
@@ -56,6 +64,10 @@ class Graph:
             cron_schedule=f"0 0 * * {weekday}",
             timezone="UTC",
         )
+
+    def has(self, layer: str, name: str) -> bool:
+        """Whether the lake has such a table."""
+        return (layer, name) in self.contracts
 
     def contract(self, layer: str, name: str) -> Contract:
         return self.contracts[layer, name]
@@ -125,9 +137,9 @@ class Graph:
 
     def source_files(self, table: str) -> list[Path]:
         """The files of a source table: the source's own folder, then the landing folder."""
-        folders = [self.mapping.folder(self.settings)]
-        if self.settings.landing.is_dir():
-            folders.append(self.settings.landing)
+        landing = [self.settings.landing] if self.settings.landing.is_dir() else []
+        own = self.mapping.files is not None or self.settings.source_files is not None
+        folders = [*([self.mapping.folder(self.settings)] if own else []), *landing]
         return source_files(self.mapping, table, tuple(folders))
 
     def week_keys(self) -> Sequence[str]:

@@ -41,7 +41,7 @@ class SilverTranslator(DagsterDbtTranslator):
             group_name=layer,
             owners=[contract.owner],
             description=contract.description,
-            code_version=code_digest(self._code, contract, [self._graph.mapping.timezone]),
+            code_version=code_digest(self._code, contract, [self._graph.mapping.timezone, self._graph.absent]),
             freshness_policy=freshness_policy(contract),
             kinds={"dbt", "spark", "deltalake"},
         ).merge_attributes(metadata=static_metadata(contract), tags={"layer": layer})
@@ -49,7 +49,7 @@ class SilverTranslator(DagsterDbtTranslator):
 
 def silver_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """Two groups of models: dimensions and undated facts are rebuilt whole, dated facts by business week."""
-    manifest = manifest_path(graph.settings)
+    manifest = manifest_path(graph.settings, graph.absent)
     return [_entities(graph, manifest), _weekly_facts(graph, manifest)]
 
 
@@ -97,6 +97,7 @@ def _build(
     variables = {
         "timezone": graph.mapping.timezone,
         "first_weekday": graph.mapping.first_weekday.capitalize(),
+        "absent": list(graph.absent),
         **weeks,
     }
     made_from: dict[str, Provenance] = {}
@@ -105,7 +106,9 @@ def _build(
         contract = graph.contract(layer, name)
         lake.ensure_table(contract)
         made_from[name] = provenance(context, lake, contract, graph.contracts)
-    with invocation(dbt, lake, context, ["build"], variables, made_from) as running:
+    with invocation(
+        dbt, lake, context, ["build", "--exclude-resource-type", "unit_test"], variables, made_from
+    ) as running:
         for event in running.stream():
             yield _with_count(event, lake, graph) if isinstance(event, dg.Output) else event
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import typer
@@ -10,13 +12,14 @@ from rich.progress import track
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, print_json, stop
-from cli.session import session
-from resources.deliveries import matching_files
+from cli.session import require_home, session
+from resources.deliveries import matching_files, tables_of
 from resources.ingest import Ingest
 from resources.inventory import COUNTS
-from resources.lake import Lake
+from resources.lake import Lake as Tables
 from resources.mapping import load_mapping
 from resources.receipts import Receipt
+from resources.settings import Lake, Settings, load_settings, write_lake
 from resources.source_bytes import file_sha256
 
 
@@ -29,30 +32,68 @@ def ingest(
     """Ingest files by a source mapping; a file whose content is in the ledger adds nothing."""
     if not path.exists():
         stop(f"{path} does not exist.", WRONG_USE)
-    with session() as opened:
-        mapping = load_mapping(source) if source else opened.graph.mapping
+    with session(of_source(load_settings(), source)) as opened:
+        mapping = opened.graph.mapping
         found = matching_files(mapping, path)
         if not found:
             stop(f"No file in {path} fits a pattern of source {mapping.source}.", WRONG_USE)
         opened.lake.prepare()
         worker = Ingest(opened.lake, mapping, opened.graph.contracts)
-        plans = {
-            table: compile_plan(to_pandera(opened.graph.contract("bronze", table)))
-            for table in {name for name, _ in found}
-        }
+        plans = {name: compile_plan(to_pandera(opened.graph.contract("bronze", name))) for name in mapping.tables}
         files, receipts = [], []
-        for table, file in track(found, description="ingesting", console=err, disable=not err.is_terminal):
-            receipt = worker.file(table, file, plans[table])
-            outcome, reason = (receipt.outcome, receipt.reason) if receipt else ("known", None)
-            files.append({"name": file.name, "sha256": file_sha256(file), "outcome": outcome, "reason": reason})
-            err.print(describe(table, file, receipt), highlight=False)
-            receipts += [receipt] if receipt else []
+        for owner, file in track(found, description="ingesting", console=err, disable=not err.is_terminal):
+            for table in tables_of(mapping, owner):
+                receipt = worker.file(table, file, plans[table])
+                err.print(describe(table, file, receipt), highlight=False)
+                receipts += [receipt] if receipt else []
+                if table == owner:
+                    outcome, reason = (receipt.outcome, receipt.reason) if receipt else ("known", None)
+                    files.append({"name": file.name, "sha256": file_sha256(file), "outcome": outcome, "reason": reason})
         rules = broken_rules(opened.lake, receipts)
     if as_json:
-        totals = {count: sum(getattr(receipt, count) for receipt in receipts) for count in COUNTS}
-        print_json({**totals, "files": files, "rules": rules})
+        # A record counts once, for the table that its file belongs to.
+        owned = [receipt for receipt in receipts if mapping.tables[receipt.table_name].read_from is None]
+        tables = sorted({receipt.table_name for receipt in receipts})
+        by_table = {name: totals([item for item in receipts if item.table_name == name]) for name in tables}
+        print_json({**totals(owned), "files": files, "rules": {**flagged(owned), **rules}, "tables": by_table})
     if any(receipt.outcome == "refused" for receipt in receipts):
         raise typer.Exit(SAYS_NO)
+
+
+def of_source(settings: Settings, source: str | None) -> Settings:
+    """The settings of the lake, which becomes one of this source when there is none yet."""
+    if source is None:
+        return settings
+    mapping = load_mapping(source)
+    if (settings.home / "lake.yaml").exists():
+        if settings.lake.source != source:
+            stop(
+                f"This lake is of source {settings.lake.source}, not {source}: one lake holds one source. "
+                "Set LIFTLAKE_HOME to another folder.",
+                WRONG_USE,
+            )
+        return settings
+    if mapping.lake is None:
+        if settings.lake.source != source:
+            stop(
+                f"The mapping of {source} has no section `lake`: write {settings.home / 'lake.yaml'} first.", WRONG_USE
+            )
+        return settings
+    require_home(settings)
+    return write_lake(settings, Lake(source=source, **mapping.lake.model_dump()))
+
+
+def totals(receipts: list[Receipt]) -> dict[str, int]:
+    """The four counts of the law over these receipts."""
+    return {count: sum(getattr(receipt, count) for receipt in receipts) for count in COUNTS}
+
+
+def flagged(receipts: list[Receipt]) -> dict[str, int]:
+    """Flag of the mapping -> records received that have it."""
+    counts: Counter[str] = Counter()
+    for receipt in receipts:
+        counts.update({f"mapping.flag.{name}": n for name, n in json.loads(receipt.flag_counts).items()})
+    return dict(sorted(counts.items()))
 
 
 def describe(table: str, file: Path, receipt: Receipt | None) -> str:
@@ -64,7 +105,7 @@ def describe(table: str, file: Path, receipt: Receipt | None) -> str:
     return f"{file.name} -> bronze.{table}: {counts}"
 
 
-def broken_rules(lake: Lake, receipts: list[Receipt]) -> dict[str, int]:
+def broken_rules(lake: Tables, receipts: list[Receipt]) -> dict[str, int]:
     """Rule id -> quarantined records of these files that broke it."""
     batches = ", ".join(f"'{receipt.batch_id}'" for receipt in receipts if receipt.quarantined)
     if not batches:

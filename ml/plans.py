@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import polars as pl
 
+from ml.business_calendar import UTC_INSTANT
 from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 
 KINDS = ("display", "mailer")
+PLAN_SCHEMA: dict[str, pl.DataType] = {
+    "store_id": pl.String(),
+    "product_group": pl.String(),
+    "week_start_date": pl.Date(),
+    "display_products": pl.Int64(),
+    "mailer_products": pl.Int64(),
+    "display_share": pl.Float64(),
+    "mailer_share": pl.Float64(),
+    "event_at": UTC_INSTANT,
+    "known_at": UTC_INSTANT,
+}
 
 
 def promotion_plans(counts: pl.DataFrame, group_sizes: pl.DataFrame) -> pl.DataFrame:
@@ -40,5 +52,4 @@ def promotion_plans(counts: pl.DataFrame, group_sizes: pl.DataFrame) -> pl.DataF
     plans = counts.group_by(key).agg(*per_kind, pl.col("event_at").min(), pl.col("known_at").max())
     sized = plans.join(group_sizes.rename({"products": "_size"}), on="product_group")
     shares = [(pl.col(f"{kind}_products") / pl.col("_size")).alias(f"{kind}_share") for kind in KINDS]
-    columns = [*key, "display_products", "mailer_products", "display_share", "mailer_share", "event_at", "known_at"]
-    return sized.with_columns(shares).select(columns).sort(key)
+    return sized.with_columns(shares).select(list(PLAN_SCHEMA)).sort(key)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
@@ -40,13 +41,14 @@ def dbt_executable() -> str:
     return str(Path(sys.executable).parent / "dbt")
 
 
-def manifest_path(settings: Settings) -> Path:
-    """The manifest of the project as it is now, parsed once for each state of its files.
+def manifest_path(settings: Settings, absent: Sequence[str] = ()) -> Path:
+    """The manifest of the project as it is now, without the tables that are absent, parsed once for each state of it.
 
     Raises:
         DbtError: the project does not parse.
     """
-    digest = hashlib.sha256()
+    variables = json.dumps({"absent": list(absent)})
+    digest = hashlib.sha256(variables.encode())
     for path in project_files():
         digest.update(str(path.relative_to(PROJECT)).encode())
         digest.update(path.read_bytes())
@@ -56,7 +58,7 @@ def manifest_path(settings: Settings) -> Path:
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
     command = [dbt_executable(), "--quiet", "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    command += ["--target-path", str(folder), "--log-path", str(folder)]
+    command += ["--target-path", str(folder), "--log-path", str(folder), "--vars", variables]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment({}), check=False, cwd=folder)
     if done.returncode != 0 or not manifest.exists():
         raise DbtError(f"The dbt project does not parse: {(done.stdout + done.stderr).strip()[-800:]}")
@@ -74,7 +76,7 @@ def invocation(
     lake: Lake,
     context: dg.AssetExecutionContext,
     args: Sequence[str],
-    variables: Mapping[str, str],
+    variables: Mapping[str, Any],
     made_from: Mapping[str, Provenance],
 ) -> Iterator[DbtCliInvocation]:
     """A running dbt command on the lake's Spark server, with its vars and the provenance of each model."""

@@ -29,10 +29,11 @@ from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import arrow_schema
 from resources.lake import Lake
 from resources.layouts import require_known_columns, types_of
-from resources.mapping import SourceMapping, kind_columns, kind_flag, kind_row, record_projection
+from resources.mapping import SourceMapping, flag_column, kind_columns, kind_flag, kind_row, lenient, record_projection
 from resources.receipts import Receipt, is_settled, ledger_row, receipts_of
 from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
 from resources.records import IS_BASE64, LINE, PROBLEM, RAW
+from resources.restatement import with_restated_weeks
 from resources.source_bytes import SourceFileError, content_sha256, file_sha256
 from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
@@ -105,6 +106,7 @@ class Ingest:
         reason = f"same content as {first.file_name}"
         repeated = replace(blank, content_sha256=first.content_sha256, outcome="duplicate", reason=reason)
         repeated = replace(repeated, file_columns=first.file_columns, file_column_types=first.file_column_types)
+        repeated = replace(repeated, flag_counts=first.flag_counts)
         return replace(repeated, received=first.received, duplicates=first.received)
 
     def _refused(self, blank: Receipt, path: Path, error: SourceFileError) -> Receipt:
@@ -136,7 +138,7 @@ class Ingest:
         if receipt.quarantined:
             self._append("quarantine", self._broken(receipt, records, row_plan), receipt)
         self._accept(receipt, records, row_plan)
-        return receipt
+        return self._restating(receipt)
 
     def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[Receipt, list[int]]:
         """Ingest records that were in quarantine, as one batch; what is still broken stays there.
@@ -157,10 +159,15 @@ class Ingest:
             return receipt, []
         lines = [row[LINE] for row in records.filter(good_row(row_plan)).select(LINE).collect()]
         self._accept(counted, records, row_plan)
+        receipt = self._restating(receipt)
         self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
         return receipt, lines
 
     # ------------------------------------------------------------------ steps
+    def _restating(self, receipt: Receipt) -> Receipt:
+        """The receipt with the weeks that it changes beside its own."""
+        return with_restated_weeks(self._lake, receipt) if receipt.table_name == "pos_lines" else receipt
+
     def _split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
         """The records with their ranks, and the rules that tell good ones from broken ones."""
         rules = record_rules(self._mapping, batch.table_name, relation.columns)
@@ -182,9 +189,13 @@ class Ingest:
         )
         kinds = kind_columns(table.explode) if table.explode else []
         broken = [f"{condition} AS {rule_column(index)}" for index, condition in enumerate(rules.values())]
+        flagged = [
+            f"COALESCE({lenient(sql)}, FALSE) AS {flag_column(index)}" for index, sql in enumerate(table.flags.values())
+        ]
         canonical = record_projection(self._mapping, batch.table_name, names)
         try:
-            mapped = raw.selectExpr(*stamp, *canonical, *kinds, *broken, *hidden)
+            about = raw.where(lenient(table.where)) if table.where else raw
+            mapped = about.selectExpr(*stamp, *canonical, *kinds, *broken, *flagged, *hidden)
             mapped.schema  # noqa: B018  expressions are resolved here, before anything is written
         except AnalysisException as error:
             missing = (error.getMessageParameters() or {}).get("objectName", str(error).splitlines()[0])
@@ -238,18 +249,24 @@ class Ingest:
         if newest is not None and rules.late_after_days is not None:
             watermark = newest - timedelta(days=rules.late_after_days)
             is_late = f"event_at < TIMESTAMP'{watermark.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-        row = records.selectExpr(
-            "COUNT(*) AS received",
-            f"COUNT_IF({accepted}) AS accepted",
-            f"COUNT_IF(NOT ({is_good})) AS quarantined",
-            f"COUNT_IF({is_good} AND {RANK} > 1) AS duplicates",
-            f"COUNT_IF({accepted} AND {is_late}) AS late",
-            f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
-            f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
-            f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week_start_date",
-            f"MAX(CASE WHEN {accepted} THEN event_at END) AS last_event_at",
-        ).collect()[0]
-        return replace(batch, **row.asDict())
+        row = (
+            records.selectExpr(
+                "COUNT(*) AS received",
+                f"COUNT_IF({accepted}) AS accepted",
+                f"COUNT_IF(NOT ({is_good})) AS quarantined",
+                f"COUNT_IF({is_good} AND {RANK} > 1) AS duplicates",
+                f"COUNT_IF({accepted} AND {is_late}) AS late",
+                f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
+                f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
+                f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week_start_date",
+                f"MAX(CASE WHEN {accepted} THEN event_at END) AS last_event_at",
+                *(f"COUNT_IF({flag_column(index)}) AS {flag_column(index)}" for index in range(len(rules.flags))),
+            )
+            .collect()[0]
+            .asDict()
+        )
+        flags = {name: row.pop(flag_column(index)) for index, name in enumerate(rules.flags)}
+        return replace(batch, **row, flag_counts=json.dumps(flags, sort_keys=True))
 
     def _broken(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan) -> DataFrame:
         """The records that break a blocking rule, as rows of the quarantine."""

@@ -10,17 +10,19 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from resources.records import Format, Text
-from resources.settings import PROJECT_ROOT, Settings
+from resources.settings import PROJECT_ROOT, LakeDefaults, Settings
 
 SOURCES = PROJECT_ROOT / "assets" / "bronze" / "sources"
+SALES_ONLY = "'sale'"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -33,7 +35,7 @@ class _Part(BaseModel):
 
 
 class Files(_Part):
-    """Where the files of a source lie: inside an installed package, or in a folder."""
+    """Where the files of a source lie: inside an installed package, or in a folder. Without it: where they land."""
 
     package: str | None = None
     folder: str = "."
@@ -71,6 +73,9 @@ class TableMapping(_Part):
         known_at, latency_hours, lead_days: when it could be known: an expression, or relative to the event.
         late_after_days: a record older than the newest so far by more is counted as late; never refused for it.
         reject: rule name -> SQL over the columns of the file: true sends the record to quarantine.
+        flags: name -> SQL over the columns of the file: what is kept and counted in the ledger.
+        read_from: the table whose files these records are read out of, instead of files of their own.
+        where: SQL over the columns of the file: which records say something of this table; all without it.
         may_be_null: columns whose expression may be null though its inputs are not; any other such null is a value
             that could not be read, and the record goes to quarantine.
     """
@@ -78,6 +83,8 @@ class TableMapping(_Part):
     pattern: str
     format: Format
     text: Text = Text()
+    read_from: str | None = None
+    where: str | None = None
     columns: Mapping[str, str]
     duplicates: Duplicates
     event_at: str | None = None
@@ -87,6 +94,7 @@ class TableMapping(_Part):
     lead_days: float | None = None
     late_after_days: float | None = None
     reject: Mapping[str, str] = Field(default_factory=dict)
+    flags: Mapping[str, str] = Field(default_factory=dict)
     may_be_null: tuple[str, ...] = ()
     explode: Explode | None = None
 
@@ -100,19 +108,58 @@ class Dirt(_Part):
 
 
 class SourceMapping(_Part):
-    """A whole mapping file. `sha256` is the digest of its bytes."""
+    """A whole mapping file. `sha256` is the digest of its bytes.
+
+    `usd_per_currency_unit` is the one rate at which amounts become US dollars; `{usd}` stands for it in expressions.
+    `lake` is what a lake of this source starts from (`lake.yaml`).
+    """
 
     source: str
     title: str
     notice: str
-    files: Files
+    files: Files | None = None
     timezone: str
     first_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
     currency: str
+    usd_per_currency_unit: Decimal = Field(default=Decimal(1), gt=0)
     snapshot_at: datetime
     tables: Mapping[str, TableMapping]
     dirt: tuple[Dirt, ...] = ()
+    lake: LakeDefaults | None = None
     sha256: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: Any) -> Any:
+        """Tables that are read out of another's files take over how these are named and written."""
+        tables = given.get("tables") if isinstance(given, dict) else None
+        if not isinstance(tables, dict):
+            return given
+        filled = {}
+        for name, table in tables.items():
+            other = tables.get(table.get("read_from")) if isinstance(table, dict) else None
+            shared = {key: other[key] for key in ("pattern", "format", "text") if key in other} if other else {}
+            filled[name] = {**table, **shared} if shared else table
+        return {**given, "tables": filled}
+
+    @model_validator(mode="after")
+    def _sound(self) -> SourceMapping:
+        for name, table in self.tables.items():
+            if table.read_from is not None and (
+                table.read_from not in self.tables or self.tables[table.read_from].read_from is not None
+            ):
+                raise ValueError(f"tables.{name}.read_from names {table.read_from!r}, which is no table with files.")
+        if self.currency != "USD" and self.usd_per_currency_unit == 1:
+            raise ValueError(f"usd_per_currency_unit is missing: amounts in {self.currency} become US dollars by it.")
+        return self
+
+    @property
+    def delivered(self) -> frozenset[str]:
+        """What the source brings, in the words of the contracts' `requires`: its tables, and returns of goods sold."""
+        kinds = (
+            self.tables["pos_lines"].columns.get("line_kind", SALES_ONLY) if "pos_lines" in self.tables else SALES_ONLY
+        )
+        return frozenset(f"bronze.{name}" for name in self.tables) | ({"returns"} if kinds != SALES_ONLY else set())
 
     def folder(self, settings: Settings) -> Path:
         """The folder that holds the source's files.
@@ -122,6 +169,8 @@ class SourceMapping(_Part):
         """
         if settings.source_files is not None:
             root = settings.source_files
+        elif self.files is None:
+            raise MappingError(f"Source {self.source} has no folder of its own: its files are brought by `ingest`.")
         elif self.files.package is not None:
             found = find_spec(self.files.package)
             if found is None or not found.submodule_search_locations:
@@ -146,16 +195,25 @@ def load_mapping(source: str, folder: Path = SOURCES) -> SourceMapping:
         raise MappingError(f"There is no mapping for source {source!r}; known sources: {known}.")
     content = path.read_bytes()
     try:
-        return SourceMapping(**yaml.safe_load(content), sha256=hashlib.sha256(content).hexdigest())
+        mapping = SourceMapping(**yaml.safe_load(content), sha256=hashlib.sha256(content).hexdigest())
     except (TypeError, yaml.YAMLError, ValidationError) as error:
         raise MappingError(f"{path.name}: {error}") from error
+    rate = f"{mapping.usd_per_currency_unit}BD"
+    tables = {
+        name: table.model_copy(
+            update={"columns": {column: sql.replace("{usd}", rate) for column, sql in table.columns.items()}}
+        )
+        for name, table in mapping.tables.items()
+    }
+    return mapping.model_copy(update={"tables": tables})
 
 
 def record_projection(mapping: SourceMapping, table: str, raw_columns: tuple[str, ...]) -> list[str]:
     """SQL select items that turn one source record into its canonical columns, times and row hash.
 
     Columns of an exploded kind stay out (see kind_projection). `row_hash` is over all columns of the record as
-    delivered: it finds candidates for duplicates, the declared key or the whole row decides.
+    delivered, or as mapped where it is read out of another table's files: it finds candidates for duplicates, the
+    declared key or the whole row decides.
     """
     rules = mapping.tables[table]
     zone = mapping.timezone
@@ -174,7 +232,9 @@ def record_projection(mapping: SourceMapping, table: str, raw_columns: tuple[str
         known = lenient(rules.known_at)
     elif rules.lead_days is not None:
         known = f"({event}) - INTERVAL '{rules.lead_days * 86400:.0f}' SECOND"
-    hashed = ", ".join(f"`{name}`" for name in raw_columns)
+    # A table read out of another's files repeats what it says there: its rows are told apart by what they say.
+    said = [f"({lenient(sql)})" for sql in rules.columns.values()]
+    hashed = ", ".join(said if rules.read_from else [f"`{name}`" for name in raw_columns])
     return [*items, f"{event} AS event_at", f"{known} AS known_at", f"xxhash64({hashed}) AS row_hash"]
 
 
@@ -187,9 +247,9 @@ def used_columns(rules: TableMapping, columns: Iterable[str]) -> frozenset[str]:
     """Those of the columns that the mapping of a table reads anywhere."""
     kinds = rules.explode.kinds.values() if rules.explode else ()
     expressions = [
-        *rules.columns.values(), *rules.reject.values(), *(kind.when for kind in kinds),
+        *rules.columns.values(), *rules.reject.values(), *rules.flags.values(), *(kind.when for kind in kinds),
         *(expression for kind in kinds for expression in kind.columns.values()),
-        *(sql for sql in (rules.event_at, rules.known_at, rules.week_start_date) if sql),
+        *(sql for sql in (rules.event_at, rules.known_at, rules.week_start_date, rules.where) if sql),
     ]  # fmt: skip
     return frozenset(name for name in columns if any(mentions(expression, name) for expression in expressions))
 
@@ -205,6 +265,11 @@ def _week_of(instant: str, mapping: SourceMapping) -> str:
     shift = WEEKDAYS.index(mapping.first_weekday)
     # date_trunc('WEEK') knows Mondays only: move the week's first day onto Monday and back.
     return f"date_add(CAST(date_trunc('WEEK', date_sub({local}, {shift})) AS DATE), {shift})"
+
+
+def flag_column(index: int) -> str:
+    """Name of the hidden column of the flag at that place of the mapping."""
+    return f"_flag_{index}"
 
 
 def kind_flag(label: str) -> str:

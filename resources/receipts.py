@@ -45,6 +45,7 @@ class Receipt:
     duplicates: int
     late: int
     rows_written: int
+    flag_counts: str = "{}"
     first_week_start_date: date | None = None
     last_week_start_date: date | None = None
     last_event_at: datetime | None = None

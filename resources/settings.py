@@ -59,11 +59,10 @@ class Backtest(BaseModel):
     step_weeks: int = Field(default=2, ge=1)
 
 
-class Lake(BaseModel):
-    """The content of `lake.yaml`: what makes this lake differ from another."""
+class LakeDefaults(BaseModel):
+    """What a lake of a source starts from, as the source's mapping says; the lake's own `lake.yaml` may differ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    source: str
     as_of: datetime | None = None
     weeks: Weeks
     scope: Scope = Scope()
@@ -76,6 +75,12 @@ class Lake(BaseModel):
         if value is not None and value.tzinfo is None:
             raise ValueError("as_of needs a time zone, for example 2017-12-04T05:00:00Z")
         return value.astimezone(UTC) if value is not None else None
+
+
+class Lake(LakeDefaults):
+    """The content of `lake.yaml`: what makes this lake differ from another."""
+
+    source: str
 
 
 class Settings(BaseModel):

@@ -23,7 +23,7 @@ from checks.contracts.plan import (
     failures_aggregate_sql,
     row_failures_sql,
 )
-from checks.contracts.rule_sql import literal, with_relations
+from checks.contracts.rule_sql import latest_rows, literal, with_relations
 
 Outcome = Literal["passed", "failed", "not_run"]
 EXAMPLES = 5
@@ -186,6 +186,8 @@ class _Audit:
         reference = None if name is None else self.references.get(name, name)
         if rule.kind == "unique" and WEEK not in rule.columns:
             return self.relation, reference
+        if reference is not None and rule.sql.latest is not None:
+            reference = latest_rows(reference, *rule.sql.latest)
         if rule.kind == "reconcile" and WEEK in rule.columns and reference is not None:
             reference = self._within(reference)
         return self._within(self.relation), reference

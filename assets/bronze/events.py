@@ -95,8 +95,10 @@ def _household_keys(graph: Graph) -> dg.AssetsDefinition:
 
     @graph.asset("bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources)
     def household_keys(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-        union = " UNION ".join(f"SELECT household_id FROM {layer}.{name}" for layer, name in sources)
-        households = lake.query(f"SELECT household_id FROM ({union}) ORDER BY household_id")["household_id"]
+        union = " UNION ALL ".join(
+            f"SELECT household_id FROM {layer}.{name} WHERE household_id IS NOT NULL" for layer, name in sources
+        )
+        households = lake.query(f"SELECT DISTINCT household_id FROM ({union}) ORDER BY household_id")["household_id"]
         tokens = household_tokens(households, graph.settings.household_key())
         return materialise(context, lake, graph, graph.contract("bronze", "household_keys"), tokens)
 

@@ -23,8 +23,9 @@ from ml.labels import mature
 from ml.packaging import load_bundle
 from ml.scoring import ISSUE_WEEK as ISSUE
 from ml.scoring import score
-from ml.splits import rolling_origin
+from ml.splits import SeriesTooShort, rolling_origin
 from ml.training import FORECAST_COLUMNS
+from ml.young import stand_in_calibration, with_points
 from resources.lake import Lake
 from resources.settings import PROJECT_ROOT, WEEK
 
@@ -32,7 +33,13 @@ ML = PROJECT_ROOT / "ml"
 SLICES = {"all": pl.lit(value=True), "promotion": pl.col("is_promotion"), "base": ~pl.col("is_promotion")}
 # Calibration takes the last six target weeks at horizons up to four; more is not read.
 CALIBRATION_LOOKS_BACK = 13 * WEEK
-CODE = [ML / "packaging.py", ML / "intervals.py", ML / "baselines.py", PROJECT_ROOT / "assets/forecasts/demand.py"]
+CODE = [
+    ML / "packaging.py",
+    ML / "intervals.py",
+    ML / "baselines.py",
+    ML / "young.py",
+    PROJECT_ROOT / "assets/forecasts/demand.py",
+]
 
 
 def forecast_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -66,20 +73,19 @@ def _forecasts(graph: Graph) -> dg.AssetsDefinition:
 
 
 def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
-    """All forecasts of one issue week: the champion's and the baselines', on the same rows.
+    """All forecasts of one issue week: the champion's, where there was one by then, and the baselines'.
 
     Raises:
-        LookupError: no champion had been decided by the end of that week, or it has no features.
+        LookupError: the week has no features.
     """
     at = graph.week_end(week)
     features = lake.read("gold.demand_features", where=f"week_start_date = DATE'{week}'").sort(FEATURE_KEY)
     decided = lake.read("models.champion_history", where="decision = 'promoted'").filter(pl.col("decided_as_of") <= at)
-    if features.is_empty() or decided.is_empty():
-        what = "no features" if features.is_empty() else "no champion that was known by then"
-        raise LookupError(f"The week of {week} has {what}: forecasts are issued by a model of their own time.")
-    version = decided.sort("ordinal")["model_version"][-1]
-    bundle = load_bundle(graph.settings.artifacts / "models" / version, version)
-    measure = bundle.fitted.model.signature.measure
+    if features.is_empty():
+        raise LookupError(f"The week of {week} has no features: materialise gold.demand_features for it.")
+    version = None if decided.is_empty() else decided.sort("ordinal")["model_version"][-1]
+    bundle = None if version is None else load_bundle(graph.settings.artifacts / "models" / version, version)
+    measure = graph.settings.lake.forecast.measure if bundle is None else bundle.fitted.model.signature.measure
     recent = f"week_start_date > DATE'{week - CALIBRATION_LOOKS_BACK}'"
     labels = mature(lake.read("gold.demand_labels", where=recent), at)
     known = labelled(lake.read("gold.demand_features", where=recent), labels, measure)
@@ -97,7 +103,8 @@ def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
         for name in BASELINES
     ]
     data_version = canonical_digest(features, list(FEATURE_KEY))
-    return pl.concat([score(bundle, features), *baselines]).with_columns(
+    model = [] if bundle is None else [score(bundle, features)]
+    return pl.concat([*model, *baselines]).with_columns(
         issued_as_of=pl.lit(at).dt.cast_time_unit("us"), data_version=pl.lit(data_version)
     )
 
@@ -106,9 +113,13 @@ def _baseline(
     graph: Graph, features: pl.DataFrame, known: pl.DataFrame, week: date, measure: str, name: str
 ) -> pl.DataFrame:
     """A baseline with intervals calibrated on the newest known outcomes, as the backtest does it."""
-    horizon = max(graph.settings.lake.forecast.horizons_weeks)
+    horizons = graph.settings.lake.forecast.horizons_weeks
     weeks = [item for item in graph.week_dates() if item <= week]
-    fold = rolling_origin(weeks, 1, horizon, 1, last_cutoff=week)[0]
+    try:
+        fold = rolling_origin(weeks, 1, max(horizons), 1, last_cutoff=week)[0]
+    except SeriesTooShort:
+        calibration = stand_in_calibration(with_points(known, measure, name), horizons)
+        return apply(with_points(features, measure, name), calibration)
     held_out = known.filter(fold.is_calibration)
     calibration = calibrate(point_rows(held_out.with_columns(point=BASELINES[name](held_out, measure)["point"])))
     return apply(point_rows(features.with_columns(point=BASELINES[name](features, measure)["point"])), calibration)

@@ -13,7 +13,7 @@ from assets.automation.conditions import when_inputs_pass
 from assets.graph import Graph, materialise, week_condition
 from ml.features import compute_features
 from ml.labels import build_labels
-from ml.plans import promotion_plans
+from ml.plans import PLAN_SCHEMA, promotion_plans
 from ml.scope import eligible_stores
 from ml.series import dense_series
 from resources.lake import Lake
@@ -26,17 +26,30 @@ FEATURE_CODE = [*SERIES_CODE, ML / "features.py", ML / "kernels.py", ML / "panel
 KINDS = {"spark", "polars", "deltalake"}
 SILVER_LINES = ("silver", "fct_receipt_lines")
 SILVER_PLANS = ("silver", "fct_promotions")
+PLANS = ("gold", "promotion_plans")
 
 
 def gold_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """The demand tables of the gold layer."""
-    return [_promotion_plans(graph), _demand_series(graph), _demand_features(graph), _demand_labels(graph)]
+    plans = [_promotion_plans(graph)] if graph.has(*PLANS) else []
+    return [*plans, _demand_series(graph), _demand_features(graph), _demand_labels(graph)]
+
+
+def planned(lake: Lake, graph: Graph, where: str = "TRUE") -> pl.DataFrame:
+    """The promotion plans that a condition names; none at all where the source plans no promotions."""
+    if not graph.has(*PLANS):
+        return pl.DataFrame(schema=PLAN_SCHEMA)
+    return lake.read("gold.promotion_plans", where=where)
 
 
 def group_filter(groups: tuple[str, ...]) -> str:
     """SQL condition of the product groups in scope; no group means the whole store."""
     quoted = ", ".join("'" + group.replace("'", "\\'") + "'" for group in groups)
     return f"product_group IN ({quoted})" if groups else "TRUE"
+
+
+def _plans_of(graph: Graph) -> list[tuple[str, str]]:
+    return [PLANS] if graph.has(*PLANS) else []
 
 
 def _in_range(context: dg.AssetExecutionContext, column: str = "week_start_date") -> pl.Expr:
@@ -87,7 +100,7 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
         kinds=KINDS,
         code=SERIES_CODE,
         weeks="covered",
-        deps=[("silver", "dim_product"), ("gold", "promotion_plans")],
+        deps=[("silver", "dim_product"), *_plans_of(graph)],
         looks_back=[SILVER_LINES],
         settings=[scope.product_groups],
         condition=when_inputs_pass(),
@@ -95,20 +108,22 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
     def series(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         last = context.partition_key_range.end
         sums = lake.query(
-            "SELECT store_id, product_group, week_start_date, COUNT(DISTINCT transaction_id) AS transactions, "
-            "CAST(SUM(quantity_units) AS DECIMAL(18,4)) AS quantity_units, "
-            "CAST(SUM(sales_amount_usd) AS DECIMAL(18,4)) AS net_sales_usd, "
+            "SELECT store_id, product_group, week_start_date, "
+            "COUNT(DISTINCT transaction_id) FILTER (WHERE NOT is_returned) AS transactions, "
+            "CAST(SUM(net_quantity_units) AS DECIMAL(18,4)) AS quantity_units, "
+            "CAST(SUM(net_sales_usd) AS DECIMAL(18,4)) AS net_sales_usd, "
             "CAST(SUM(sales_amount_usd + retail_discount_usd) AS DECIMAL(18,4)) AS gross_sales_usd "
             "FROM silver.fct_receipt_lines JOIN (SELECT product_id, product_group FROM silver.dim_product "
             f"WHERE is_current AND {group_filter(scope.product_groups)}) USING (product_id) "
-            f"WHERE week_start_date <= DATE'{last}' GROUP BY store_id, product_group, week_start_date"
+            f"WHERE NOT is_non_merchandise AND week_start_date <= DATE'{last}' "
+            "GROUP BY store_id, product_group, week_start_date"
         )
         day = f"CAST(from_utc_timestamp(event_at, '{graph.mapping.timezone}') AS DATE)"
         covered = lake.query(f"SELECT MIN({day}) AS first, MAX({day}) AS last FROM silver.fct_receipt_lines")
         weeks = _weeks_through(graph, last)
         rows = dense_series(
             sums,
-            lake.read("gold.promotion_plans", where=f"week_start_date <= DATE'{last}'"),
+            planned(lake, graph, f"week_start_date <= DATE'{last}'"),
             weeks,
             graph.mapping.timezone,
             partial_weeks=partial_weeks(weeks, covered["first"][0], covered["last"][0]),
@@ -149,7 +164,7 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         code=FEATURE_CODE,
         weeks="closed",
         looks_back=[("gold", "demand_series")],
-        deps=[("gold", "promotion_plans")],
+        deps=_plans_of(graph),
         settings=[horizons, minimum],
         condition=when_inputs_pass(),
     )
@@ -157,7 +172,7 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         weeks = context.partition_key_range
         series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{weeks.end}'")
         cutoffs = [week for week in _weeks_through(graph, weeks.end) if week >= date.fromisoformat(weeks.start)]
-        rows = compute_features(series, lake.read("gold.promotion_plans"), cutoffs, horizons)
+        rows = compute_features(series, planned(lake, graph), cutoffs, horizons)
         rows = rows.join(eligible_stores(series, cutoffs, minimum), on=["store_id", "week_start_date"], how="semi")
         contract = graph.contract("gold", "demand_features")
         figures = {"stores": rows["store_id"].n_unique()}

@@ -118,8 +118,9 @@ def _total(content: ReportContent, sums: pl.DataFrame, scale: Scaling) -> Iterat
     recent, _ = sold.recent_weeks(content)
     known = sold.weekly(content.known, content.measure).filter(pl.col("week_start_date").is_in(recent))
     last = float(known["measure"].sum())
-    yield SECTION.change(f"{key}.change", sold.ratio_change(expected, last))
-    yield SECTION.yes(f"{key}.is_clear_change", _is_outside(last, expected, span))
+    is_like = len(recent) == content.window_weeks
+    yield SECTION.change(f"{key}.change", sold.ratio_change(expected, last) if is_like else None)
+    yield SECTION.yes(f"{key}.is_clear_change", _is_outside(last, expected, span) if is_like else None)
     yield SECTION.count(f"{key}.groups_by_rule", sum(method != content.method for method in scale.methods.values()))
     year_ago = sold.year_ago_sum(content, targets)
     yield SECTION.count(f"{key}.year_ago", year_ago)
@@ -138,6 +139,8 @@ def _weeks(sums: pl.DataFrame, scale: Scaling) -> Iterator[Figure]:
 
 def _groups(content: ReportContent, sums: pl.DataFrame, scale: Scaling, shown: list[str]) -> Iterator[Figure]:
     recent = dict(sold.group_totals(content).select("product_group", "recent").iter_rows())
+    # A window that is longer than the known weeks is compared with nothing.
+    is_like = len(sold.recent_weeks(content)[0]) == content.window_weeks
     by_group = {str(name): rows for (name,), rows in sums.group_by("product_group")}
     for group in (name for name in shown if name in by_group):
         rows, key = by_group[group], f"ahead_group.{group}"
@@ -149,8 +152,8 @@ def _groups(content: ReportContent, sums: pl.DataFrame, scale: Scaling, shown: l
         yield SECTION.yes(f"{key}.is_by_rule", scale.methods[group] != content.method)
         last = float(recent.get(group, 0.0))
         yield SECTION.count(f"{key}.recent", last)
-        yield SECTION.change(f"{key}.change", sold.ratio_change(expected, last))
-        yield SECTION.yes(f"{key}.is_clear_change", _is_outside(last, expected, span))
+        yield SECTION.change(f"{key}.change", sold.ratio_change(expected, last) if is_like else None)
+        yield SECTION.yes(f"{key}.is_clear_change", _is_outside(last, expected, span) if is_like else None)
 
 
 def _is_outside(value: float, expected: float, span: Range | None) -> bool | None:

@@ -65,7 +65,9 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             "report": dg.MetadataValue.url(path.as_uri()),
             "page_kilobytes": round(len(page.encode()) / 1000),
             "accuracy": dg.MetadataValue.md(accuracy_by_horizon(content.backtest)),
-            "largest_series": dg.MetadataValue.md(largest_series_band(content.series, content.forecasts)),
+            "largest_series": dg.MetadataValue.md(
+                largest_series_band(content.series, content.forecasts, content.method)
+            ),
         }
         where = f"as_of = TIMESTAMP'{as_of:%Y-%m-%d %H:%M:%S}'"
         return materialise(

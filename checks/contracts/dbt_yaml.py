@@ -38,16 +38,19 @@ def render_models(contracts: Contracts, layer: str) -> str:
     Data tests stand on tables without the tag `large` only: not null and unique on a single-column key,
     accepted values, and relationships of one column.
     """
-    return _dump({"version": 2, "models": [_model(contract) for contract in _of_layer(contracts, layer)]})
+    may_be_absent = frozenset(item.published_name for item in contracts.values() if item.requires)
+    models = [_model(contract, may_be_absent) for contract in _of_layer(contracts, layer)]
+    return _dump({"version": 2, "models": models})
 
 
 def _of_layer(contracts: Contracts, layer: str) -> Iterable[Contract]:
     return (contract for contract in contracts.values() if contract.layer == layer)
 
 
-def _model(contract: Contract) -> dict[str, Any]:
+def _model(contract: Contract, may_be_absent: frozenset[str]) -> dict[str, Any]:
     is_tested = LARGE not in contract.tags
-    return _table(contract, [_data_tests(contract, column) if is_tested else [] for column in contract.columns])
+    tests = [_data_tests(contract, column, may_be_absent) if is_tested else [] for column in contract.columns]
+    return _table(contract, tests)
 
 
 def _table(contract: Contract, tests: list[list[Any]]) -> dict[str, Any]:
@@ -61,15 +64,18 @@ def _table(contract: Contract, tests: list[list[Any]]) -> dict[str, Any]:
         if tests and tests[index]:
             entry["data_tests"] = tests[index]
         columns.append(entry)
-    return {
-        "name": contract.name,
-        "description": contract.description,
-        "config": {"meta": {"owner": contract.owner, "contract_version": contract.version}},
-        "columns": columns,
-    }
+    config: dict[str, Any] = {"meta": {"owner": contract.owner, "contract_version": contract.version}}
+    if contract.requires:
+        config = {"enabled": _is_present(contract.published_name), **config}
+    return {"name": contract.name, "description": contract.description, "config": config, "columns": columns}
 
 
-def _data_tests(contract: Contract, column: Column) -> list[Any]:
+def _is_present(published_name: str) -> str:
+    """The dbt condition that a table is in the lake: the variable `absent` names those that are not."""
+    return f"{{{{ '{published_name}' not in var('absent') }}}}"
+
+
+def _data_tests(contract: Contract, column: Column, may_be_absent: frozenset[str]) -> list[Any]:
     tests: list[Any] = []
     if column.name in contract.primary_key:
         tests.append("not_null")
@@ -83,7 +89,10 @@ def _data_tests(contract: Contract, column: Column) -> list[Any]:
     for rule in contract.rules:
         if rule.kind == "foreign_key" and rule.severity == "error" and rule.columns == (column.name,):
             target, field = _target(rule.arguments["other"]), rule.arguments["other_columns"][0]
-            tests.append({"relationships": {"arguments": {"to": target, "field": field}}})
+            test: dict[str, Any] = {"arguments": {"to": target, "field": field}}
+            if rule.arguments["other"] in may_be_absent:
+                test["config"] = {"enabled": _is_present(rule.arguments["other"])}
+            tests.append({"relationships": test})
     return tests
 
 

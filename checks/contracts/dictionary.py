@@ -60,6 +60,7 @@ def _section(contract: Contract) -> str:
             if contract.layer == "bronze"
             else []
         ),
+        *([f"- In a lake whose source delivers: {', '.join(contract.requires)}"] if contract.requires else []),
         "",
         "| column | type | null | household | description |",
         "|---|---|---|---|---|",
@@ -133,7 +134,11 @@ def _reconcile(rule: Rule) -> str:
     given = rule.arguments
     pairs = [here if here == there else f"{here} here and {there} there" for here, there in given["measures"].values()]
     measures = ", ".join(_code(pair) for pair in pairs)
-    return f"Equal to {given['other']} by {', '.join(given['group_by'])}: {measures}."
+    which = f" where {_code(given['other_where'])}" if given["other_where"] else ""
+    if given["other_latest"]:
+        key, order = given["other_latest"]
+        which += f", the last of each ({', '.join(key)}) by ({', '.join(order)})"
+    return f"Equal to {given['other']}{which} by {', '.join(given['group_by'])}: {measures}."
 
 
 _WORDS: Mapping[str, Callable[[Rule], str]] = {

@@ -33,6 +33,7 @@ __all__ = ["FOLDER", "ContractError", "Draft", "draft_contract", "draft_contract
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".odcs.yaml"
+_TABLE_PROPERTIES = ("schemaEvolution", "requires")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def draft_contract(path: Path) -> Draft:
         tags=tuple(document.tags or ()),
         file=place.file,
         schema_evolution=_schema_evolution(document, layer, place),
+        requires=_requires(document, place),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     attempt(errors, lambda: _require_sound(contract, place), None)
@@ -155,13 +157,22 @@ def _owner(document: OpenDataContractStandard, place: Place) -> str:
 
 
 def _schema_evolution(document: OpenDataContractStandard, layer: str, place: Place) -> SchemaEvolution:
-    custom = custom_properties(document.customProperties, ("schemaEvolution",), place)
+    custom = custom_properties(document.customProperties, _TABLE_PROPERTIES, place)
     spot, mode = place.at("customProperties").at("schemaEvolution"), custom.get("schemaEvolution", "freeze")
-    if custom and layer != "bronze":
+    if "schemaEvolution" in custom and layer != "bronze":
         raise spot.error("only a bronze table is read from files that may change")
     if mode not in get_args(SchemaEvolution):
         raise spot.error(f"must be one of {', '.join(get_args(SchemaEvolution))}, not {mode!r}")
     return mode
+
+
+def _requires(document: OpenDataContractStandard, place: Place) -> tuple[str, ...]:
+    """What a source must deliver for the table to exist."""
+    custom = custom_properties(document.customProperties, _TABLE_PROPERTIES, place)
+    names = custom.get("requires", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise place.at("customProperties").at("requires").error("must be a list of names, such as bronze.promotions")
+    return tuple(names)
 
 
 def _table_rules(table: SchemaObject, facts: Table, place: Place, errors: list[ContractError]) -> Iterator[Rule]:
@@ -214,6 +225,7 @@ def _require_target(contract: Contract, rule: Rule, contracts: Mapping[tuple[str
         pairs = [(column, column) for column in rule.arguments["group_by"]]
         texts = [there for _, there in rule.arguments["measures"].values()]
         texts += [rule.arguments["other_where"]] if rule.arguments["other_where"] else []
+        texts += [name for names in rule.arguments["other_latest"] or () for name in names]
     for here, there in pairs:
         if there not in target.column_names:
             raise ContractError(contract.file, rule.id, f"points to {target.published_name}.{there}, no such column")

@@ -45,7 +45,8 @@ class Rule:
     booleans); enum: values; pattern: pattern, anchored at the start; length: minimum, maximum (characters);
     expression: expression (Spark SQL that is not false); unique: keys, where; foreign_key: keys, other (published
     name), other_columns, where; row_count: minimum, maximum; reconcile: other, group_by, measures (name ->
-    (expression here, expression there)), where, other_where. A not_null rule of its own, which may warn, has the
+    (expression here, expression there)), where, other_where, other_latest (None, or key and order of the
+    versions there, of which the last counts). A not_null rule of its own, which may warn, has the
     expression too. `owner` is None where the owner of the table owns the rule.
     """
 
@@ -92,7 +93,10 @@ def _finite(column: str) -> Rule:
 
 @dataclass(frozen=True)
 class Contract:
-    """One table: the source of its schema, its rules, its owner and its documentation."""
+    """One table: the source of its schema, its rules, its owner and its documentation.
+
+    `requires` names what a source must deliver for the table to exist in a lake, such as bronze.promotions.
+    """
 
     layer: str
     name: str
@@ -107,6 +111,7 @@ class Contract:
     file: str
     sha256: str
     schema_evolution: SchemaEvolution = "freeze"
+    requires: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -212,7 +212,7 @@ def _known(names: Any, table: Table, place: Place) -> tuple[str, ...]:
 
 def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The columns that a reconciliation reads here, and its arguments."""
-    refuse_other_keys(given, ("other", "group_by", "measures", "where", "other_where"), place)
+    refuse_other_keys(given, ("other", "group_by", "measures", "where", "other_where", "other_latest"), place)
     if not re.fullmatch(r"\w+\.\w+", str(given.get("other"))):
         raise place.at("other").error("must be the published name of a table, such as bronze.pos_lines")
     group_by = _known(given.get("group_by"), table, place.at("group_by"))
@@ -239,5 +239,16 @@ def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[
         "measures": measures,
         "where": given.get("where"),
         "other_where": given.get("other_where"),
+        "other_latest": _latest(given.get("other_latest"), place.at("other_latest")),
     }
     return tuple(columns), arguments
+
+
+def _latest(given: Any, place: Place) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The key and the order of the other table's versions, of which the last one counts."""
+    if given is None:
+        return None
+    match given:
+        case {"key": [*key], "order": [*order], **others} if key and order and not others:
+            return tuple(map(str, key)), tuple(map(str, order))
+    raise place.error("must be {key: [columns], order: [columns]}: of the rows of a key the last in that order counts")

@@ -22,12 +22,14 @@ class TableQuery:
     """The query of a table rule: no row when it holds.
 
     `reference` is the published name of the other table, if any. `proof` is a cheaper query with one boolean
-    `holds`: true settles the rule, false settles nothing.
+    `holds`: true settles the rule, false settles nothing. `latest` names key and order where only the last version
+    of each key of the reference counts.
     """
 
     query: str
     reference: str | None = None
     proof: str | None = None
+    latest: tuple[Sequence[str], Sequence[str]] | None = None
 
 
 def table_query(kind: str, statistics: Mapping[str, Any]) -> TableQuery:
@@ -81,6 +83,12 @@ def with_relations(query: str, audited: str, reference: str | None = None) -> st
     if reference is not None:
         tables.append(f"reference AS (SELECT * FROM {reference})")
     return f"WITH {', '.join(tables)} {query}"
+
+
+def latest_rows(relation: str, key: Sequence[str], order: Sequence[str]) -> str:
+    """The last version of each key of a relation, as a relation."""
+    window = f"PARTITION BY {', '.join(key)} ORDER BY {', '.join(f'{column} DESC' for column in order)}"
+    return f"(SELECT * FROM {relation} QUALIFY row_number() OVER ({window}) = 1)"
 
 
 def duplicates(columns: Sequence[str], where: str | None) -> str:
@@ -166,7 +174,7 @@ def _row_count_query(given: Mapping[str, Any]) -> TableQuery:
 
 def _reconcile_query(given: Mapping[str, Any]) -> TableQuery:
     query = differences(given["group_by"], given["measures"], given["where"], given["other_where"])
-    return TableQuery(query, reference=given["other"])
+    return TableQuery(query, reference=given["other"], latest=given["other_latest"])
 
 
 _TABLE_QUERIES: dict[str, Callable[[Mapping[str, Any]], TableQuery]] = {

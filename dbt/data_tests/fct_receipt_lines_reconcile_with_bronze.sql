@@ -4,10 +4,11 @@
 -- is known last, found here by an aggregate and not by the windows of the model.
 with bronze_lines as (
     select
+        max_by(line_kind, struct(known_at, row_hash)) as line_kind,
         max_by(week_start_date, struct(known_at, row_hash)) as week_start_date,
         max_by(sales_amount_usd, struct(known_at, row_hash)) as sales_amount_usd
     from {{ source('bronze', 'pos_lines') }}
-    group by transaction_id, product_id
+    group by transaction_id, line_id
 ),
 
 bronze_weeks as (
@@ -16,7 +17,7 @@ bronze_weeks as (
         count(*) as line_count,
         sum(sales_amount_usd) as sales_amount_usd
     from bronze_lines
-    where {{ in_weeks('week_start_date') }}
+    where line_kind = 'sale' and {{ in_weeks('week_start_date') }}
     group by week_start_date
 ),
 

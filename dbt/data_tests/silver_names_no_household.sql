@@ -2,9 +2,13 @@
 
 -- Returns the columns of the silver tables whose names look like a person's identifier. Only tokens may pass.
 {% set tables = [
-    ref('dim_date'), ref('dim_household'), ref('dim_product'), ref('dim_store'),
-    ref('fct_offer_exposures'), ref('fct_promotions'), ref('fct_receipt_lines'), ref('fct_redemptions')
+    ref('dim_date'), ref('dim_household'), ref('dim_product'), ref('dim_store'), ref('fct_receipt_lines')
 ] -%}
+{% for name in ['fct_offer_exposures', 'fct_promotions', 'fct_redemptions', 'fct_returns'] -%}
+    {% if is_present('silver.' ~ name) -%}
+        {% do tables.append(ref(name)) -%}
+    {% endif -%}
+{% endfor -%}
 {% set personal = "(household|customer|shopper|member|person|loyalty|card)_?(id|key|no|number)|e_?mail|phone|address" -%}
 {% set found = [] -%}
 {% if execute -%}

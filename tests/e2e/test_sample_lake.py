@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,45 +18,28 @@ import duckdb
 import polars as pl
 import pytest
 
-from resources.lake import Lake
 from resources.locks import file_lock
-from resources.settings import PROJECT_ROOT, child_environment, load_settings
-from resources.spark import SparkDoor
+from resources.settings import load_settings
+from tests.command_lake import CommandLake
 from tests.sample import write_sample
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 
 @dataclass(frozen=True)
-class SampleLake:
-    """A lake in a home of its own, driven through the command line as a user would."""
+class SampleLake(CommandLake):
+    """A lake of the files of the sample."""
 
-    home: Path
-    files: Path
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        env = child_environment({
-            "LIFTLAKE_HOME": str(self.home), "LIFTLAKE_SOURCE_FILES": str(self.files),
-            "LIFTLAKE_JAR_CACHE": str(load_settings().jar_cache),
-        })  # fmt: skip
-        command = [sys.executable, "-m", "cli", *arguments, "--json"]
-        return subprocess.Popen(
-            command, env=env, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def liftlake(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """The JSON object that a command prints; its sentence under `error` when it prints none."""
-        running = self.start(*arguments)
-        stdout, stderr = running.communicate()
-        assert running.returncode == code, stderr[-3000:]
-        return json.loads(stdout) if stdout else {"error": " ".join(stderr.split())}
+    @property
+    def files(self) -> Path:
+        return Path(self.variables["LIFTLAKE_SOURCE_FILES"])
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleLake]:
     folder = tmp_path_factory.mktemp("sample")
     write_sample(load_settings(), folder / "files")
-    lake = SampleLake(folder / "home", folder / "files")
+    lake = SampleLake(folder / "home", {"LIFTLAKE_SOURCE_FILES": str(folder / "files")})
     yield lake
     lake.liftlake("down")
 
@@ -92,7 +73,7 @@ def test_weeks_reconcile_with_the_files_computed_by_another_engine(sample: Sampl
     ).fetchall()
     silver = sample.liftlake("check", "silver.fct_receipt_lines")
     assert silver["failed"] == silver["not_run"] == 0
-    held = read_table(sample, "silver.fct_receipt_lines")
+    held = sample.table("silver.fct_receipt_lines")
     weekly = (
         held.group_by("week_start_date")
         .agg(
@@ -107,7 +88,7 @@ def test_weeks_reconcile_with_the_files_computed_by_another_engine(sample: Sampl
 
 
 def test_no_raw_household_id_passes_silver(sample: SampleLake, built: dict[str, Any]):
-    held = read_table(sample, "silver.fct_receipt_lines")
+    held = sample.table("silver.fct_receipt_lines")
     assert held["household_token"].str.contains(r"^hk1_[0-9a-f]{64}$").all()
     assert "household_id" not in held.columns
 
@@ -135,23 +116,23 @@ def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[st
 
 
 def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
-    before = read_table(sample, "forecasts.demand_forecasts")
+    before = sample.table("forecasts.demand_forecasts")
     moved = sample.liftlake("demo", "--next-week")
     rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
     assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
     assert "silver.fct_receipt_lines" not in rebuilt
-    after = read_table(sample, "forecasts.demand_forecasts")
+    after = sample.table("forecasts.demand_forecasts")
     key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
     kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])
     assert kept.sort(key).equals(before.sort(key))
-    accuracy = read_table(sample, "forecasts.forecast_accuracy")
+    accuracy = sample.table("forecasts.forecast_accuracy")
     assert set(accuracy["horizon_weeks"]) == {1}
 
 
 def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: dict[str, Any]):
     """The kill comes while rows are on their way to the server: the step's retry brings it back and completes."""
     key = ["store_id", "product_group", "week_start_date"]
-    before = read_table(sample, "gold.demand_series").sort(key)
+    before = sample.table("gold.demand_series").sort(key)
     running = sample.start("run", "gold.demand_series")
     staged = sample.home / "warehouse" / "_staging" / "gold.demand_series.parquet"
     record = json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))
@@ -163,7 +144,7 @@ def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: d
     assert running.returncode == 0, stderr[-3000:]
     assert json.loads(stdout)["failures"] == []
     assert json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))["pid"] != record["pid"]
-    assert read_table(sample, "gold.demand_series").sort(key).equals(before)
+    assert sample.table("gold.demand_series").sort(key).equals(before)
 
 
 def test_a_run_beside_another_is_refused_with_a_sentence(sample: SampleLake, built: dict[str, Any]):
@@ -174,15 +155,12 @@ def test_a_run_beside_another_is_refused_with_a_sentence(sample: SampleLake, bui
 
 
 def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
-    store = run_sql(sample, "SELECT MIN(store_id) AS store_id FROM gold_audit.demand_series")["store_id"][0]
-    run_sql(
-        sample,
+    store = sample.sql("SELECT MIN(store_id) AS store_id FROM gold_audit.demand_series")["store_id"][0]
+    sample.sql(
         "UPDATE gold_audit.demand_series SET net_sales_usd = gross_sales_usd + 1 "
         f"WHERE store_id = '{store}' AND week_start_date = DATE'2017-06-05' AND transactions > 0",
     )
-    planted = run_sql(
-        sample, "SELECT COUNT(*) AS n FROM gold_audit.demand_series WHERE net_sales_usd > gross_sales_usd"
-    )
+    planted = sample.sql("SELECT COUNT(*) AS n FROM gold_audit.demand_series WHERE net_sales_usd > gross_sales_usd")
     result = sample.liftlake("check", "gold.demand_series", code=1)
     failed = [row for row in result["results"] if row["outcome"] == "failed" and row["severity"] == "error"]
     assert [(row["asset"], row["check"], row["failing_rows"]) for row in failed] == [
@@ -195,19 +173,5 @@ def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
     assert (other["failed"], other["not_run"]) == (0, 0)
     past = sample.liftlake("checks", "history", "gold.demand_series", "--limit", "2")["results"]
     assert [(row["partition"], row["outcome"]) for row in past] == [("2017-06-12", "passed"), (None, "failed")]
-    published = run_sql(sample, "SELECT COUNT(*) AS n FROM gold.demand_series WHERE net_sales_usd > gross_sales_usd")
+    published = sample.sql("SELECT COUNT(*) AS n FROM gold.demand_series WHERE net_sales_usd > gross_sales_usd")
     assert published["n"][0] == 0
-
-
-def read_table(sample: SampleLake, name: str) -> pl.DataFrame:
-    return run_sql(sample, f"SELECT * FROM {name}")
-
-
-def run_sql(sample: SampleLake, statement: str) -> pl.DataFrame:
-    """A statement on the sample's own server, through the same door as everything else."""
-    settings = load_settings({"LIFTLAKE_HOME": str(sample.home), "LIFTLAKE_JAR_CACHE": str(load_settings().jar_cache)})
-    lake = Lake(settings, SparkDoor(settings))
-    try:
-        return lake.query(statement)
-    finally:
-        lake.close()

@@ -49,9 +49,10 @@ def view(spark: SparkSession, name: str, contract: Contract, rows: Rows) -> str:
 def line(number: int, **changes: Any) -> Row:
     week = WEEKS[number % 2]
     at = datetime(week.year, week.month, week.day, 12, tzinfo=UTC) + timedelta(days=number % 5)
-    return {
+    row = {
         "week_start_date": week,
         "transaction_id": f"t{number}",
+        "line_id": "1",
         "product_id": "p1",
         "store_id": "s1",
         "household_token": TOKEN,
@@ -60,13 +61,17 @@ def line(number: int, **changes: Any) -> Row:
         "retail_discount_usd": CENT,
         "coupon_discount_usd": Decimal("0.0000"),
         "coupon_match_discount_usd": Decimal("0.0000"),
+        "returned_units": Decimal(0),
+        "is_returned": False,
         "is_zero_quantity": False,
         "is_unknown_product": False,
         "is_bulk_measure": False,
+        "is_non_merchandise": False,
         "event_at": at,
         "known_at": at,
         **changes,
     }
+    return {**row, "net_quantity_units": row["quantity_units"], "net_sales_usd": row["sales_amount_usd"]}
 
 
 def promotion(number: int, **changes: Any) -> Row:
@@ -132,7 +137,7 @@ PLANTED: dict[str, tuple[Contract, Rows, Rows, dict[str, int]]] = {
         LINES,
         GOOD_LINES,
         [line(20, sales_amount_usd=-CENT), line(21, sales_amount_usd=Decimal(0))],
-        {"sales_amount_usd_range": 1},
+        {"sales_amount_usd_range": 1, "net_sales_usd_range": 1},
     ),
     "range of a date": (
         LINES,

@@ -44,6 +44,8 @@ tables:
       free_of_charge: CAST(amount AS DECIMAL(18,4)) = 0
     columns:
       transaction_id: receipt
+      line_id: product
+      line_kind: "'sale'"
       product_id: product
       store_id: "'corner'"
       household_id: card
@@ -53,6 +55,7 @@ tables:
       coupon_discount_usd: CAST(0 AS DECIMAL(18,4))
       coupon_match_discount_usd: CAST(0 AS DECIMAL(18,4))
       is_zero_quantity: CAST(units AS DECIMAL(18,4)) = 0
+      is_non_merchandise: 'FALSE'
 """
 HEADER = "receipt,product,card,units,amount,at\n"
 GOOD = [f"r{number},p{number},c1,{number},2.50,2017-01-0{number} 12:00:00" for number in range(2, 8)]

@@ -44,7 +44,9 @@ def references(spark: SparkSession) -> Iterator[Mapping[str, str]]:
         "silver.dim_household": f"SELECT '{TOKEN}' AS household_token",
         "models.demand_models": "SELECT 'abc' AS model_version",
         "gold.demand_series": "SELECT 's1' AS store_id, 'TEAS' AS product_group",
-        "bronze.pos_lines": "SELECT * FROM vt_lines",
+        # Every line in one version, also where a test plants a line twice.
+        "bronze.pos_lines": "SELECT * EXCEPT (transaction_id), 'sale' AS line_kind, 1L AS row_hash, "
+        "CAST(monotonically_increasing_id() AS STRING) AS transaction_id FROM vt_lines",
     }
     yield {name: f"({query})" for name, query in tables.items()}
     spark.catalog.dropTempView("vt_lines")
@@ -247,7 +249,7 @@ def test_versions_of_a_delta_table(spark: SparkSession, references: Mapping[str,
 
 def test_batch_is_split_by_its_blocking_row_rules(spark: SparkSession) -> None:
     contract = CONTRACTS["bronze", "pos_lines"]
-    common = {"source": "s", "batch_id": "b", "household_id": "h", "row_hash": 1}
+    common = {"source": "s", "batch_id": "b", "household_id": "h", "row_hash": 1, "line_kind": "sale"}
     rows = [
         line(0, **common),
         line(1, **common, store_id=None, sales_amount_usd=-CENT),

@@ -1,36 +1,38 @@
 {{ config(meta={'partition_column': 'week_start_date'}) }}
 
--- One row per transaction and product: the version known last. A line stands in the week of its last version, also
--- where a correction moved it from another week, so repeated keys are looked for in the whole history.
--- Unknown products and bulk measures (petrol) are kept and flagged.
-with history as (
+-- One row per receipt line that was sold: the version known last, less what was brought back of it. A line stands in the
+-- week of its last version, also where a correction moved it from another week; a line whose last version is a void is
+-- gone. Unknown products and bulk measures (petrol) are kept and flagged.
+with lines as (
+    select *
+    from {{ ref('int_receipt_lines') }}
+    where line_kind = 'sale' and {{ in_weeks('week_start_date') }}
+),
+
+{% if is_present('silver.fct_returns') -%}
+returned as (
+    select *
+    from {{ ref('int_return_matches') }}
+    where line_kind = 'sale' and matched_units > 0
+),
+
+net as (
+    select
+        lines.*,
+        coalesce(returned.matched_units, 0) as returned_units,
+        returned.returns_known_at
+    from lines
+    left join returned on lines.transaction_id = returned.transaction_id and lines.line_id = returned.line_id
+),
+{%- else -%}
+net as (
     select
         *,
-        xxhash64(transaction_id, product_id) as key_hash
-    from {{ ref('stg_bronze__pos_lines') }}
+        cast(0 as decimal(18, 4)) as returned_units,
+        cast(null as timestamp) as returns_known_at
+    from lines
 ),
-
-repeated as (
-    {{ repeated_hashes('history') }}
-),
-
-corrected as (
-    select *
-    from history
-    left semi join repeated on history.key_hash = repeated.key_hash
-    qualify row_number() over (partition by transaction_id, product_id order by known_at desc, row_hash desc) = 1
-),
-
-lines as (
-    select *
-    from history
-    left anti join repeated on history.key_hash = repeated.key_hash
-    where {{ in_weeks('week_start_date') }}
-    union all
-    select *
-    from corrected
-    where {{ in_weeks('week_start_date') }}
-),
+{%- endif %}
 
 products as (
     select
@@ -41,21 +43,33 @@ products as (
 )
 
 select
-    lines.week_start_date,
-    lines.transaction_id,
-    lines.product_id,
-    lines.store_id,
+    net.week_start_date,
+    net.transaction_id,
+    net.line_id,
+    net.product_id,
+    net.store_id,
     tokens.household_token,
-    lines.quantity_units,
-    lines.sales_amount_usd,
-    lines.retail_discount_usd,
-    lines.coupon_discount_usd,
-    lines.coupon_match_discount_usd,
-    lines.is_zero_quantity,
+    net.quantity_units,
+    net.sales_amount_usd,
+    net.retail_discount_usd,
+    net.coupon_discount_usd,
+    net.coupon_match_discount_usd,
+    cast(net.returned_units as decimal(18, 4)) as returned_units,
+    cast(net.quantity_units - net.returned_units as decimal(18, 4)) as net_quantity_units,
+    cast(
+        if(
+            net.returned_units = 0,
+            net.sales_amount_usd,
+            round(net.sales_amount_usd * (net.quantity_units - net.returned_units) / net.quantity_units, 4)
+        ) as decimal(18, 4)
+    ) as net_sales_usd,
+    net.returned_units > 0 and net.returned_units = net.quantity_units as is_returned,
+    net.is_zero_quantity,
     products.product_id is null as is_unknown_product,
     coalesce(products.is_bulk_measure, false) as is_bulk_measure,
-    lines.event_at,
-    lines.known_at
-from lines
-left join {{ ref('int_household_tokens') }} as tokens on lines.household_id = tokens.household_id
-left join products on lines.product_id = products.product_id
+    net.is_non_merchandise,
+    net.event_at,
+    greatest(net.known_at, net.returns_known_at) as known_at
+from net
+left join {{ ref('int_household_tokens') }} as tokens on net.household_id = tokens.household_id
+left join products on net.product_id = products.product_id

@@ -1,3 +1,5 @@
+{{ config(enabled='bronze.campaigns' not in var('absent')) }}
+
 -- One row per campaign and version that the source delivered.
 with source as (
     select * from {{ source('bronze', 'campaigns') }}

@@ -1,3 +1,5 @@
+{{ config(enabled='bronze.households' not in var('absent')) }}
+
 -- One row per household and version of its declared, banded attributes.
 with source as (
     select * from {{ source('bronze', 'households') }}

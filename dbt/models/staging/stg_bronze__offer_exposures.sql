@@ -1,3 +1,5 @@
+{{ config(enabled='bronze.offer_exposures' not in var('absent')) }}
+
 -- One row per household and campaign that the household was sent.
 with source as (
     select * from {{ source('bronze', 'offer_exposures') }}

@@ -1,4 +1,4 @@
--- One row per accepted receipt line; a corrected line comes again with a later known_at.
+-- One row per accepted receipt line; a corrected line comes again with a later known_at, a void too.
 with source as (
     select * from {{ source('bronze', 'pos_lines') }}
 ),
@@ -6,6 +6,8 @@ with source as (
 renamed as (
     select
         transaction_id,
+        line_id,
+        line_kind,
         product_id,
         store_id,
         household_id,
@@ -16,6 +18,7 @@ renamed as (
         coupon_discount_usd,
         coupon_match_discount_usd,
         is_zero_quantity,
+        is_non_merchandise,
         event_at,
         known_at,
         row_hash

@@ -1,3 +1,5 @@
+{{ config(enabled='bronze.promotions' not in var('absent')) }}
+
 -- One row per source record and kind; a product, store and week may come more than once.
 with source as (
     select * from {{ source('bronze', 'promotions') }}

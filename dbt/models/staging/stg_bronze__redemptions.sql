@@ -1,3 +1,5 @@
+{{ config(enabled='bronze.redemptions' not in var('absent')) }}
+
 -- One row per redemption record of a household, an offer, a campaign and a day.
 with source as (
     select * from {{ source('bronze', 'redemptions') }}

@@ -44,7 +44,7 @@ def test_lint_names_every_rule_that_does_not_compile(
     result = call("lint")
     assert result.exit_code == 2
     assert "silver/fct_receipt_lines.odcs.yaml: schema[0].quality[1].implementation.expression" in result.stderr
-    assert "schema[0].quality[5].implementation.measures.quantity_units" in result.stderr
+    assert "schema[0].quality[7].implementation.measures.quantity_units" in result.stderr
 
 
 def test_build_check_names_what_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,3 +71,59 @@ def test_a_plan_is_known_before_its_week():
     assert next(item for item in items if item.endswith("AS known_at")).endswith(
         "- INTERVAL '2419200' SECOND AS known_at"
     )
+
+
+SHOP = """
+source: shop
+title: A shop
+notice: Test data.
+timezone: UTC
+first_weekday: monday
+currency: {currency}
+snapshot_at: 2017-01-02T00:00:00Z
+{more}
+tables:
+  pos_lines:
+    pattern: "*.csv"
+    format: csv
+    text: {{delimiter: ";"}}
+    duplicates: {{scope: row}}
+    columns: {{line_kind: kind, sales_amount_usd: "paid * {{usd}}"}}
+  products:
+    read_from: {other}
+    duplicates: {{scope: row}}
+    columns: {{product_id: code}}
+"""
+
+
+def shop(folder: Path, currency: str = "GBP", more: str = "usd_per_currency_unit: 1.5", other: str = "pos_lines"):
+    (folder / "shop.yaml").write_text(SHOP.format(currency=currency, more=more, other=other), encoding="utf-8")
+    return load_mapping("shop", folder)
+
+
+def test_amounts_in_another_currency_need_a_rate(tmp_path: Path):
+    assert shop(tmp_path).tables["pos_lines"].columns["sales_amount_usd"] == "paid * 1.5BD"
+    with pytest.raises(MappingError, match="usd_per_currency_unit is missing: amounts in GBP"):
+        shop(tmp_path, more="")
+    assert shop(tmp_path, "USD", "").tables["pos_lines"].columns["sales_amount_usd"] == "paid * 1BD"
+
+
+def test_a_table_may_be_read_out_of_the_files_of_another(tmp_path: Path):
+    products = shop(tmp_path).tables["products"]
+    assert (products.pattern, products.format, products.text.delimiter) == ("*.csv", "csv", ";")
+    for other in ("stores", "products"):
+        with pytest.raises(MappingError, match=r"tables.products.read_from|tables.products.pattern"):
+            shop(tmp_path, other=other)
+
+
+def test_a_source_delivers_its_tables_and_returns_where_its_lines_have_kinds(tmp_path: Path):
+    assert shop(tmp_path).delivered == {"bronze.pos_lines", "bronze.products", "returns"}
+    assert "returns" not in load_mapping("completejourney").delivered
+
+
+def test_rows_read_out_of_other_files_are_told_apart_by_what_they_say(tmp_path: Path):
+    items = record_projection(shop(tmp_path), "products", ("code", "paid"))
+    assert items[-1] == "xxhash64((code)) AS row_hash"
+    assert (
+        record_projection(shop(tmp_path), "pos_lines", ("code", "paid"))[-1] == "xxhash64(`code`, `paid`) AS row_hash"
+    )

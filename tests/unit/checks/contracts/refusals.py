@@ -50,7 +50,7 @@ def _add_quality(entry: Document) -> Callable[[Document], None]:
 
 
 CUSTOM = {"id": "x", "type": "custom", "engine": "liftlake"}
-STORE = "schema[0].properties[4]"
+STORE = "schema[0].properties[6]"
 FLAG = "schema[0].quality[1]"
 REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     "no owner": (_drop("team"), "team.name", "must be one of data-platform"),
@@ -106,13 +106,13 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     ),
     "no column description": (_column("store_id", description=" "), f"{STORE}.description", "needs a description"),
     "classification": (_column("store_id", classification="secret"), f"{STORE}.classification", "one of pii"),
-    "key with a hole": (_column("product_id", primaryKeyPosition=3), "schema[0].properties", "count the key columns"),
+    "key with a hole": (_column("line_id", primaryKeyPosition=3), "schema[0].properties", "count the key columns"),
     "key that may be null": (
-        _column("product_id", required=False),
+        _column("line_id", required=False),
         "schema[0].properties",
-        "'product_id' must be required",
+        "'line_id' must be required",
     ),
-    "column twice": (_column("store_id", name="product_id"), "schema[0].properties", "'product_id' stands 2 times"),
+    "column twice": (_column("store_id", name="line_id"), "schema[0].properties", "'line_id' stands 2 times"),
     "minimum of a text": (
         _column("store_id", logicalTypeOptions={"minimum": 1}),
         f"{STORE}.logicalTypeOptions.minimum",
@@ -120,7 +120,7 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     ),
     "minimum of a flag": (
         _column("is_zero_quantity", logicalTypeOptions={"minimum": 1}),
-        "schema[0].properties[12].logicalTypeOptions",
+        "schema[0].properties[14].logicalTypeOptions",
         "no minimum",
     ),
     "pattern that is none": (
@@ -135,17 +135,17 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     ),
     "two minimums": (
         _column("week_start_date", logicalTypeOptions={"minimum": "2000-01-01", "exclusiveMinimum": "2000-01-01"}),
-        "schema[0].properties[6].logicalTypeOptions",
+        "schema[0].properties[8].logicalTypeOptions",
         "not both",
     ),
     "no date": (
         _column("week_start_date", logicalTypeOptions={"minimum": "soon"}),
-        "schema[0].properties[6].logicalTypeOptions.minimum",
+        "schema[0].properties[8].logicalTypeOptions.minimum",
         "no ISO 8601 date",
     ),
     "empty range": (
         _column("quantity_units", logicalTypeOptions={"minimum": 2, "maximum": 1}),
-        "schema[0].properties[7].logicalTypeOptions",
+        "schema[0].properties[9].logicalTypeOptions",
         "above the maximum",
     ),
     "unknown severity": (_rule("zero_quantity_flag", severity="info"), f"{FLAG}.severity", "'info'"),
@@ -199,7 +199,7 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     ),
     "length of a number": (
         _column("quantity_units", quality=[{**CUSTOM, "implementation": {"kind": "length", "minLength": 1}}]),
-        "schema[0].properties[7].quality[0].implementation",
+        "schema[0].properties[9].quality[0].implementation",
         "a length needs",
     ),
     "length upside down": (

@@ -66,7 +66,7 @@ def test_sources_are_the_bronze_tables(contracts: Contracts) -> None:
 
 def test_models_have_the_columns_of_the_contract(contracts: Contracts) -> None:
     models = yaml.safe_load(render_models(contracts, "silver"))["models"]
-    assert len(models) == 8
+    assert len(models) == 9
     for model in models:
         contract = contracts["silver", model["name"]]
         assert model["description"] == contract.description
@@ -89,7 +89,10 @@ def test_data_tests_are_few_and_cheap(contracts: Contracts) -> None:
     }
     exposures = data_tests_of(models["fct_offer_exposures"])
     reference = {"to": "source('bronze', 'campaigns')", "field": "campaign_id"}
-    assert {"relationships": {"arguments": reference}} in exposures["campaign_id"]
+    is_present = {"enabled": "{{ 'bronze.campaigns' not in var('absent') }}"}
+    assert {"relationships": {"arguments": reference, "config": is_present}} in exposures["campaign_id"]
+    assert models["fct_promotions"]["config"]["enabled"] == "{{ 'silver.fct_promotions' not in var('absent') }}"
+    assert "enabled" not in models["fct_receipt_lines"]["config"]
 
 
 def test_dictionary_tells_every_table_column_and_rule(contracts: Contracts) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from checks.contracts.rule_sql import literal, table_query, with_relations
+from checks.contracts.rule_sql import latest_rows, literal, table_query, with_relations
 
 HERE = [
     ("s1", "a", 1, "1.1000", True),
@@ -111,7 +111,7 @@ def test_row_count(engine: duckdb.DuckDBPyConnection, minimum: int | None, maxim
 
 
 def test_reconcile_finds_differences_and_missing_groups(engine: duckdb.DuckDBPyConnection) -> None:
-    given = {"other": "x.y", "group_by": ("week",), "where": None, "other_where": None}
+    given = {"other": "x.y", "group_by": ("week",), "where": None, "other_where": None, "other_latest": None}
     found = run(engine, "reconcile", measures={"usd": ("sum(usd)", "sum(usd)")}, **given)
     differences = {row["week"]: (row["usd_here"], row["usd_there"]) for row in found}
     assert differences == {
@@ -129,8 +129,15 @@ def test_reconcile_with_two_expressions_and_conditions(engine: duckdb.DuckDBPyCo
         "measures": {"n": ("count(*)", "count(*)")},
         "where": "flag AND product IS NOT NULL",
         "other_where": "week < 4",
+        "other_latest": None,
     }
     assert [(row["week"], row["n_here"], row["n_there"]) for row in run(engine, "reconcile", **given)] == [(3, 1, None)]
+
+
+def test_of_the_versions_there_only_the_last_counts(engine: duckdb.DuckDBPyConnection) -> None:
+    versions = "(SELECT * FROM (VALUES (1, 1, 5), (1, 2, 7), (2, 1, 4)) v(line, known, units))"
+    found = engine.sql(f"SELECT line, units FROM {latest_rows(versions, ['line'], ['known'])} ORDER BY line")
+    assert found.fetchall() == [(1, 7), (2, 4)]
 
 
 def test_unknown_kind_is_an_error() -> None:

@@ -1,0 +1,78 @@
+"""What the assets of a model share: the rows it learns from, its folds, and where its files lie.
+
+Belongs here: paths, the training set at the lake's clock, whether there are weeks enough for a model. Does not belong
+here: assets, fits and decisions.
+"""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from assets.graph import Graph
+from ml.features import FEATURE_KEY
+from ml.splits import Fold, SeriesTooShort, rolling_origin
+from ml.training import TrainConfig
+from resources.lake import Lake
+from resources.settings import Settings
+
+
+def bundle_path(settings: Settings, version: str) -> Path:
+    """The folder of a model's files."""
+    return settings.artifacts / "models" / version
+
+
+def evidence_path(settings: Settings, training_set_id: str) -> Path:
+    """The scored rows of a backtest."""
+    return settings.artifacts / "backtests" / f"{training_set_id}.parquet"
+
+
+def newest_training_set(lake: Lake, graph: Graph) -> dict:
+    """The manifest row of the training set at the lake's clock.
+
+    Raises:
+        LookupError: none was made for this cutoff.
+    """
+    rows = lake.read("gold.training_sets", where=f"cutoff_week_start_date = DATE'{graph.cutoff_week()}'")
+    if rows.is_empty():
+        raise LookupError(f"There is no training set for {graph.cutoff_week()}: materialise gold.training_sets.")
+    return rows.row(rows.height - 1, named=True)
+
+
+def learning_rows(graph: Graph, manifest: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Features and matured labels of a training set, from the copy that its manifest owns."""
+    rows = pl.read_parquet(graph.settings.artifacts / manifest["content_path"])
+    measures = ["transactions", "quantity_units", "net_sales_usd"]
+    labels = rows.select(*FEATURE_KEY, "target_week_start_date", *measures)
+    return rows.drop(*measures, "matures_at"), labels
+
+
+def known_weeks(graph: Graph) -> list[date]:
+    first, last = graph.settings.lake.weeks.first, graph.cutoff_week()
+    return [week for week in graph.week_dates() if first <= week <= last]
+
+
+def folds_at(graph: Graph) -> list[Fold]:
+    """The folds of the backtest at the lake's clock."""
+    chosen = graph.settings.lake.backtest
+    horizon = max(graph.settings.lake.forecast.horizons_weeks)
+    return rolling_origin(known_weeks(graph), chosen.folds, horizon, chosen.step_weeks)
+
+
+def too_young(graph: Graph) -> str | None:
+    """Why the lake has too few weeks to test and train a model, in a sentence; None when it has enough."""
+    try:
+        folds_at(graph)
+    except SeriesTooShort as reason:
+        return f"Too young for a model, so that the baselines stand in: {reason}"
+    return None
+
+
+def final_fold(graph: Graph) -> Fold:
+    """The fold that forecasts: its cutoff is the newest week that is over."""
+    horizon = max(graph.settings.lake.forecast.horizons_weeks)
+    return rolling_origin(known_weeks(graph), 1, horizon, 1, last_cutoff=graph.cutoff_week())[0]
+
+
+def train_config(graph: Graph) -> TrainConfig:
+    return TrainConfig(thread_count=graph.settings.threads)

@@ -1,0 +1,54 @@
+"""Which business weeks a batch of receipt lines changes beside its own.
+
+Belongs here: the reach of corrections, voids and returns into earlier weeks. Does not belong here: what a restated line
+is (dbt), or rebuilding (assets.automation).
+
+A later version of a line restates the week in which the line stood before. A return, or a sale in a chain of sales and
+returns of one household and product, may change what is matched to what: it restates the weeks of that chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from checks.contracts.rule_sql import literal
+from resources.lake import Lake
+from resources.receipts import Receipt
+
+LINES = "bronze.pos_lines"
+LINE_KEY = ("transaction_id", "line_id")
+CHAIN_KEY = ("household_id", "product_id")
+
+
+def with_restated_weeks(lake: Lake, receipt: Receipt) -> Receipt:
+    """The receipt of a batch of receipt lines that is committed, its weeks widened by those that it restates."""
+    if receipt.first_week_start_date is None or not lake.exists(LINES):
+        return receipt
+    batch = literal(receipt.batch_id)
+    if lake.query(f"SELECT 1 FROM {LINES} WHERE batch_id <> {batch} LIMIT 1").is_empty():
+        return receipt
+    touched = [_touched(LINE_KEY, batch)]
+    if not lake.query(f"SELECT 1 FROM {LINES} WHERE line_kind = 'return' LIMIT 1").is_empty():
+        touched.append(_touched(CHAIN_KEY, batch))
+    weeks = lake.query(f"SELECT MIN(week_start_date) AS first, MAX(week_start_date) AS last FROM ({_all_of(touched)})")
+    first, last = weeks.row(0)
+    if first is None:
+        return receipt
+    return replace(
+        receipt,
+        first_week_start_date=min(first, receipt.first_week_start_date),
+        last_week_start_date=max(last, receipt.last_week_start_date or last),
+    )
+
+
+def _touched(key: tuple[str, ...], batch: str) -> str:
+    """The weeks of earlier lines that share a key with the batch; for chains only where something was brought back."""
+    same = " AND ".join(f"earlier.{column} = new.{column}" for column in key)
+    new = f"SELECT DISTINCT {', '.join(key)} FROM {LINES} WHERE batch_id = {batch}"
+    if key == CHAIN_KEY:
+        new += f" INTERSECT SELECT {', '.join(key)} FROM {LINES} WHERE line_kind = 'return'"
+    return f"SELECT week_start_date FROM {LINES} earlier LEFT SEMI JOIN ({new}) new ON {same}"
+
+
+def _all_of(queries: list[str]) -> str:
+    return " UNION ALL ".join(queries)

@@ -1,0 +1,42 @@
+"""The graph of a source that has receipts and nothing else: what it cannot fill is absent, not empty."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from checks.contracts.loader import load_contracts
+from definitions import build_definitions
+from resources.mapping import load_mapping
+from resources.settings import Lake
+from tests.conftest import throwaway_settings
+
+ABSENT = {
+    "bronze/promotions", "bronze/households", "bronze/campaigns", "bronze/offers", "bronze/offer_exposures",
+    "bronze/redemptions", "silver/fct_promotions", "silver/fct_offer_exposures", "silver/fct_redemptions",
+    "gold/promotion_plans",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    settings = throwaway_settings(tmp_path_factory.mktemp("second"))
+    mapping = load_mapping("online_retail")
+    assert mapping.lake is not None
+    lake = Lake(source="online_retail", **mapping.lake.model_dump())
+    return build_definitions(settings.model_copy(update={"lake": lake}))
+
+
+def test_what_the_source_cannot_fill_is_no_asset_and_no_dependency(graph: dg.Definitions):
+    assets = graph.resolve_asset_graph()
+    keys = {key.to_user_string() for key in assets.get_all_asset_keys()}
+    everything = {f"{layer}/{name}" for layer, name in load_contracts()}
+    assert keys == everything - ABSENT
+    named = {parent.to_user_string() for key in assets.get_all_asset_keys() for parent in assets.get(key).parent_keys}
+    assert named <= keys
+
+
+def test_returns_are_a_table_where_the_source_has_them(graph: dg.Definitions, definitions: dg.Definitions):
+    returns = dg.AssetKey(["silver", "fct_returns"])
+    assert graph.resolve_asset_graph().has(returns)
+    assert not definitions.resolve_asset_graph().has(returns)
