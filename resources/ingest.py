@@ -138,7 +138,7 @@ class Ingest:
         if receipt.quarantined:
             self._append("quarantine", self._broken(receipt, records, row_plan), receipt)
         self._accept(receipt, records, row_plan)
-        return self._restating(receipt)
+        return self._restating(receipt, earlier)
 
     def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[Receipt, list[int]]:
         """Ingest records that were in quarantine, as one batch; what is still broken stays there.
@@ -159,14 +159,16 @@ class Ingest:
             return receipt, []
         lines = [row[LINE] for row in records.filter(good_row(row_plan)).select(LINE).collect()]
         self._accept(counted, records, row_plan)
-        receipt = self._restating(receipt)
+        receipt = self._restating(receipt, earlier)
         self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
         return receipt, lines
 
     # ------------------------------------------------------------------ steps
-    def _restating(self, receipt: Receipt) -> Receipt:
-        """The receipt with the weeks that it changes beside its own."""
-        return with_restated_weeks(self._lake, receipt) if receipt.table_name == "pos_lines" else receipt
+    def _restating(self, receipt: Receipt, earlier: Iterable[Receipt]) -> Receipt:
+        """The receipt with the weeks that it changes beside its own; the first batch of a table has no others."""
+        is_first = not any(item.accepted for item in earlier)
+        is_restating = receipt.table_name == "pos_lines" and not is_first
+        return with_restated_weeks(self._lake, receipt) if is_restating else receipt
 
     def _split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
         """The records with their ranks, and the rules that tell good ones from broken ones."""

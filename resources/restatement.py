@@ -22,33 +22,26 @@ CHAIN_KEY = ("household_id", "product_id")
 
 def with_restated_weeks(lake: Lake, receipt: Receipt) -> Receipt:
     """The receipt of a batch of receipt lines that is committed, its weeks widened by those that it restates."""
-    if receipt.first_week_start_date is None or not lake.exists(LINES):
+    if receipt.first_week_start_date is None or receipt.last_week_start_date is None:
         return receipt
     batch = literal(receipt.batch_id)
-    if lake.query(f"SELECT 1 FROM {LINES} WHERE batch_id <> {batch} LIMIT 1").is_empty():
-        return receipt
-    touched = [_touched(LINE_KEY, batch)]
-    if not lake.query(f"SELECT 1 FROM {LINES} WHERE line_kind = 'return' LIMIT 1").is_empty():
-        touched.append(_touched(CHAIN_KEY, batch))
-    weeks = lake.query(f"SELECT MIN(week_start_date) AS first, MAX(week_start_date) AS last FROM ({_all_of(touched)})")
+    touched = f"{_touched(LINE_KEY, batch)} UNION ALL {_touched(CHAIN_KEY, batch)}"
+    weeks = lake.query(f"SELECT MIN(week_start_date) AS first, MAX(week_start_date) AS last FROM ({touched})")
     first, last = weeks.row(0)
-    if first is None:
-        return receipt
     return replace(
         receipt,
-        first_week_start_date=min(first, receipt.first_week_start_date),
-        last_week_start_date=max(last, receipt.last_week_start_date or last),
+        first_week_start_date=min(first or receipt.first_week_start_date, receipt.first_week_start_date),
+        last_week_start_date=max(last or receipt.last_week_start_date, receipt.last_week_start_date),
     )
 
 
 def _touched(key: tuple[str, ...], batch: str) -> str:
-    """The weeks of earlier lines that share a key with the batch; for chains only where something was brought back."""
-    same = " AND ".join(f"earlier.{column} = new.{column}" for column in key)
+    """The weeks of other lines that share a key with the batch; for chains only where something was brought back."""
+    same = " AND ".join(f"other.{column} = new.{column}" for column in key)
     new = f"SELECT DISTINCT {', '.join(key)} FROM {LINES} WHERE batch_id = {batch}"
     if key == CHAIN_KEY:
         new += f" INTERSECT SELECT {', '.join(key)} FROM {LINES} WHERE line_kind = 'return'"
-    return f"SELECT week_start_date FROM {LINES} earlier LEFT SEMI JOIN ({new}) new ON {same}"
-
-
-def _all_of(queries: list[str]) -> str:
-    return " UNION ALL ".join(queries)
+    return (
+        f"SELECT week_start_date FROM {LINES} other LEFT SEMI JOIN ({new}) new ON {same} "
+        f"WHERE other.batch_id <> {batch}"
+    )

@@ -57,6 +57,11 @@ def test_every_record_is_accounted_for(sample: SampleLake, built: dict[str, Any]
         assert row["received"] == received == row["accepted"] + row["quarantined"] + row["duplicates"]
 
 
+def test_no_feature_of_the_lake_knows_the_future(sample: SampleLake, built: dict[str, Any]):
+    proof = sample.liftlake("leakage", "--cutoffs", "2")
+    assert (len(proof["cutoffs"]), proof["leaks"]) == (2, [])
+
+
 def test_every_table_is_published_and_fresh(built: dict[str, Any]):
     late = [name for name, row in built["tables"].items() if not row["fresh"]]
     assert late == []
