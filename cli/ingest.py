@@ -17,7 +17,7 @@ from resources.deliveries import matching_files, tables_of
 from resources.ingest import Ingest
 from resources.inventory import COUNTS
 from resources.lake import Lake as Tables
-from resources.mapping import load_mapping
+from resources.mapping import SourceMapping, load_mapping
 from resources.receipts import Receipt
 from resources.settings import Lake, Settings, load_settings, write_lake
 from resources.source_bytes import file_sha256
@@ -32,11 +32,13 @@ def ingest(
     """Ingest files by a source mapping; a file whose content is in the ledger adds nothing."""
     if not path.exists():
         stop(f"{path} does not exist.", WRONG_USE)
-    with session(of_source(load_settings(), source)) as opened:
-        mapping = opened.graph.mapping
-        found = matching_files(mapping, path)
-        if not found:
-            stop(f"No file in {path} fits a pattern of source {mapping.source}.", WRONG_USE)
+    settings = load_settings()
+    mapping = load_mapping(source or settings.lake.source)
+    refuse_another_source(settings, mapping)
+    found = matching_files(mapping, path)
+    if not found:
+        stop(f"No file in {path} fits a pattern of source {mapping.source}.", WRONG_USE)
+    with session(of_source(settings, mapping)) as opened:
         opened.lake.prepare()
         worker = Ingest(opened.lake, mapping, opened.graph.contracts)
         plans = {name: compile_plan(to_pandera(opened.graph.contract("bronze", name))) for name in mapping.tables}
@@ -60,27 +62,23 @@ def ingest(
         raise typer.Exit(SAYS_NO)
 
 
-def of_source(settings: Settings, source: str | None) -> Settings:
+def refuse_another_source(settings: Settings, mapping: SourceMapping) -> None:
+    """End the command when the lake is one of another source, or cannot become one of this."""
+    own, other = settings.lake.source, mapping.source
+    lake_file = settings.home / "lake.yaml"
+    if own != other and lake_file.exists():
+        told = f"This lake is of source {own}, not {other}: one lake holds one source."
+        stop(f"{told} Set LIFTLAKE_HOME to another folder.", WRONG_USE)
+    if own != other and mapping.lake is None:
+        stop(f"The mapping of {other} has no section `lake`: write {lake_file} first.", WRONG_USE)
+
+
+def of_source(settings: Settings, mapping: SourceMapping) -> Settings:
     """The settings of the lake, which becomes one of this source when there is none yet."""
-    if source is None:
-        return settings
-    mapping = load_mapping(source)
-    if (settings.home / "lake.yaml").exists():
-        if settings.lake.source != source:
-            stop(
-                f"This lake is of source {settings.lake.source}, not {source}: one lake holds one source. "
-                "Set LIFTLAKE_HOME to another folder.",
-                WRONG_USE,
-            )
-        return settings
-    if mapping.lake is None:
-        if settings.lake.source != source:
-            stop(
-                f"The mapping of {source} has no section `lake`: write {settings.home / 'lake.yaml'} first.", WRONG_USE
-            )
+    if mapping.lake is None or (settings.home / "lake.yaml").exists():
         return settings
     require_home(settings)
-    return write_lake(settings, Lake(source=source, **mapping.lake.model_dump()))
+    return write_lake(settings, Lake(source=mapping.source, **mapping.lake.model_dump()))
 
 
 def totals(receipts: list[Receipt]) -> dict[str, int]:

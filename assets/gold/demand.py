@@ -18,7 +18,7 @@ from ml.scope import eligible_stores
 from ml.series import dense_series
 from resources.lake import Lake
 from resources.plots import weekly_totals
-from resources.settings import PROJECT_ROOT, WEEK
+from resources.settings import PROJECT_ROOT
 
 ML = PROJECT_ROOT / "ml"
 SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
@@ -148,8 +148,11 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
 
 
 def partial_weeks(weeks: list[date], first_day: date, last_day: date) -> list[date]:
-    """The weeks of which the source holds only some days: those that its first and last day cut."""
-    return [week for week in weeks if week < first_day <= week + WEEK or week <= last_day < week + timedelta(days=6)]
+    """The weeks of which the source does not hold all days: those that begin before its first or end after its last.
+
+    A week after the last receipt is no week without demand: nothing is known of it yet.
+    """
+    return [week for week in weeks if week < first_day or last_day < week + timedelta(days=6)]
 
 
 def _demand_features(graph: Graph) -> dg.AssetsDefinition:
