@@ -7,24 +7,18 @@ part of it: the JAR cache of the calling lake is used.
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import psutil
-
+from benchmarks.memory import MemoryWatch
 from resources.settings import PROJECT_ROOT, child_environment, load_settings
-
-SAMPLE_SECONDS = 0.5
-MB = 1024**2
 
 
 @dataclass(frozen=True)
@@ -38,42 +32,6 @@ class Step:
     @property
     def seconds(self) -> float:
         return round(self.ended - self.began, 1)
-
-
-class MemoryWatch:
-    """Samples of the summed resident memory of this process's descendants and of a home's Spark server."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = str(home)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._samples: list[tuple[float, float]] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def peak_mb(self, began: float = 0, ended: float = math.inf) -> int:
-        """The highest sample between two instants; 0 when a step was shorter than the sampling interval."""
-        return round(max((mb for at, mb in self._samples if began <= at <= ended), default=0))
-
-    def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
-            self._samples.append((time.time(), self._resident()))
-
-    def _resident(self) -> float:
-        total = 0
-        own = {child.pid for child in psutil.Process().children(recursive=True)}
-        for process in psutil.process_iter(["pid", "cmdline", "memory_info"]):
-            info = process.info
-            is_server = any(self._home in part for part in info["cmdline"] or [])
-            if (info["pid"] in own or is_server) and info["memory_info"] is not None:
-                total += info["memory_info"].rss
-        return total / MB
 
 
 def bench_demo() -> dict[str, Any]:

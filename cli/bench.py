@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from benchmarks.demo import bench_demo
+from benchmarks.ingest import bench_ingest
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 
-PROGRAMS = {"demo": bench_demo}
+PROGRAMS = {"demo": bench_demo, "ingest": bench_ingest}
 
 
 @command
@@ -28,4 +29,7 @@ def bench(
         for step in result.get(title, ()):
             name, seconds, peak = step["step"], step["seconds"], step["peak_rss_mb"]
             out.print(f"{title:<16} {name:<44} {seconds:>7.1f} s {peak:>7,} MB", highlight=False)
+    for rival, figures in result["rivals"].items():
+        line = f"against {rival:<44} {figures['seconds']:>10,.2f} s   ratio {figures['ratio']:.2f}"
+        out.print(line, highlight=False)
     out.print(f"{result['seconds']:.0f} s, peak of all processes {result['peak_rss_mb']:,.0f} MB")
