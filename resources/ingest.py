@@ -3,9 +3,9 @@
 Belongs here: the ingest of one file (quarantine, accepted, ledger, in this order). Does not belong here: what a source
 looks like (mapping), how a file is read (records, staging), what a valid row is (contracts), when to ingest (assets).
 
-The law: received = accepted + quarantined + duplicates, counted in source records. Every commit carries
-`txnAppId` = source, table and SHA-256 of the content with `txnVersion` 0, so that a repeated ingest after a crash
-commits what is missing and nothing twice.
+The law: received = accepted + quarantined + duplicates, counted in source records. What is committed in which order,
+and what a killed ingest leaves to undo, is decided in delivery_plan. Every commit carries a `txnAppId` of its batch and
+attempt, so that Delta makes it once even when its answer was lost and the client asks again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
@@ -27,19 +28,20 @@ from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import arrow_schema
+from resources.books import Books
+from resources.delivery_plan import QUARANTINE, first_with, is_settled
 from resources.lake import Lake
 from resources.layouts import require_known_columns, types_of
 from resources.mapping import SourceMapping, flag_column, kind_columns, kind_flag, kind_row, lenient, record_projection
-from resources.receipts import Receipt, is_settled, ledger_row, receipts_of
+from resources.receipts import Receipt
 from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
 from resources.records import IS_BASE64, LINE, PROBLEM, RAW
-from resources.restatement import with_restated_weeks
 from resources.source_bytes import SourceFileError, content_sha256, file_sha256
 from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
 
 BROKEN, PAYLOAD, ENCODING = "_broken_rules", "_payload", "_payload_encoding"
-KNOWN, RANK = "_is_known", "_rank"
+KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
 
 
 class Ingest:
@@ -49,7 +51,7 @@ class Ingest:
         self._lake = lake
         self._mapping = mapping
         self._contracts = contracts
-        self._ledger = contracts["bronze", "ingest_ledger"]
+        self._books = Books(lake, contracts)
 
     def file(self, table: str, path: Path, plan: ValidationPlan, *, again: bool = False) -> Receipt | None:
         """Ingest one file; None when the ledger has these bytes under this name already (unless `again`).
@@ -62,44 +64,39 @@ class Ingest:
             SourceFileError: there is no such file.
         """
         sha256 = file_sha256(path)
-        earlier = receipts_of(self._lake, self._ledger, self._mapping.source, table)
+        earlier = self._books.receipts(self._mapping.source, table)
         if not again and is_settled(earlier, table, path.name, sha256, self._mapping.sha256):
             return None
-        self._lake.claim()
+        self._books.undo_unbooked()
         blank = self._blank(table, path, sha256)
         try:
             content = content_sha256(path)
-            same = [item for item in earlier if item.content_sha256 == content and item.outcome == "ingested"]
-            if same:
-                receipt = self._repeated(blank, same[0])
-            else:
-                batch = replace(blank, content_sha256=content, batch_id=f"{blank.source}-{table}-{content[:16]}")
-                with on_server(self._lake, path, self._mapping.tables[table], content) as relation:
-                    receipt = self._take(batch, relation, plan, earlier)
+            first = first_with(content, earlier)
+            if first is not None:
+                receipt = self._repeated(blank, first)
+                self._books.commit(receipt, {}, earlier)
+                return receipt
+            rules = f"{content}/{self._mapping.sha256}/{self._contracts['bronze', table].sha256}"
+            batch = replace(blank, content_sha256=content, batch_id=self._batch_id(table, rules))
+            with on_server(self._lake, path, self._mapping.tables[table], content) as relation:
+                return self._take(batch, relation, plan, earlier)
         except SourceFileError as error:
             if error.rule_id is None:
                 raise
-            receipt = self._refused(blank, path, error)
-        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
-        return receipt
-
-    def release(self, receipt: Receipt, refused_batch_id: str) -> None:
-        """Book that a refused file has left quarantine: what stood for it there is a duplicate of the file as read."""
-        batch_id = f"{refused_batch_id}-released"
-        released = replace(receipt, batch_id=batch_id, outcome="replayed", reason=f"read as {receipt.batch_id}")
-        released = replace(released, received=0, accepted=0, quarantined=-1, duplicates=1, late=0, rows_written=0)
-        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(released, self._ledger)), released)
+            return self._refused(blank, path, error, earlier)
 
     # --------------------------------------------------------------- outcomes
     def _blank(self, table: str, path: Path, sha256: str) -> Receipt:
         """What is known of a delivery before it is read. Its batch is named by its bytes and its name."""
-        named = hashlib.sha256(f"{sha256}/{path.name}".encode()).hexdigest()
         return Receipt(
-            source=self._mapping.source, table_name=table, batch_id=f"{self._mapping.source}-{table}-{named[:16]}",
+            source=self._mapping.source, table_name=table, batch_id=self._batch_id(table, f"{sha256}/{path.name}"),
             file_name=path.name, file_sha256=sha256, content_sha256=sha256, file_bytes=path.stat().st_size,
             mapping_sha256=self._mapping.sha256, file_columns=[], file_column_types=[], outcome="ingested", reason=None,
             received=0, accepted=0, quarantined=0, duplicates=0, late=0, rows_written=0,
         )  # fmt: skip
+
+    def _batch_id(self, table: str, named_by: str) -> str:
+        return f"{self._mapping.source}-{table}-{hashlib.sha256(named_by.encode()).hexdigest()[:16]}"
 
     def _repeated(self, blank: Receipt, first: Receipt) -> Receipt:
         """The receipt of content that an earlier file brought: every record of it is a duplicate."""
@@ -109,7 +106,7 @@ class Ingest:
         repeated = replace(repeated, flag_counts=first.flag_counts)
         return replace(repeated, received=first.received, duplicates=first.received)
 
-    def _refused(self, blank: Receipt, path: Path, error: SourceFileError) -> Receipt:
+    def _refused(self, blank: Receipt, path: Path, error: SourceFileError, earlier: Iterable[Receipt]) -> Receipt:
         """Quarantine a file whole: its bytes are kept, and one record of the quarantine stands for it."""
         kept = self._lake.settings.home / "quarantine" / blank.file_sha256
         if not kept.exists():
@@ -123,9 +120,11 @@ class Ingest:
             "source": blank.source, "table_name": blank.table_name, "batch_id": blank.batch_id, "file_name": path.name,
             "payload": payload, "payload_encoding": "file", "payload_sha256": blank.file_sha256, "rule_ids": [rule],
         }  # fmt: skip
-        schema = arrow_schema(self._contracts["bronze", "quarantine"])
-        self._append("quarantine", self._lake.spark.createDataFrame(pa.Table.from_pylist([row], schema=schema)), blank)
-        return replace(blank, outcome="refused", reason=str(error), received=1, quarantined=1)
+        schema = arrow_schema(self._contracts["bronze", QUARANTINE])
+        receipt = replace(blank, outcome="refused", reason=str(error), received=1, quarantined=1)
+        whole = pa.Table.from_pylist([row], schema=schema)
+        self._books.commit(receipt, {QUARANTINE: lambda: self._lake.spark.createDataFrame(whole)}, earlier)
+        return receipt
 
     def _take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
         """Split the records of a file, commit quarantine and accepted rows, and count."""
@@ -134,48 +133,49 @@ class Ingest:
         types = types_of(relation.layout)
         batch = replace(batch, file_columns=list(relation.columns), file_column_types=types)
         records, row_plan = self._split(batch, relation, plan)
-        receipt = self._counted(batch, records, row_plan, earlier)
-        if receipt.quarantined:
-            self._append("quarantine", self._broken(receipt, records, row_plan), receipt)
-        self._accept(receipt, records, row_plan)
-        return self._restating(receipt, earlier)
+        receipt = self._counted(batch, records, earlier)
+        rows = {
+            QUARANTINE: lambda: self._broken(receipt, records, row_plan),
+            receipt.table_name: lambda: self._accepted(receipt, records),
+        }
+        return self._books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
 
-    def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[Receipt, list[int]]:
+    def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan, places: pl.DataFrame) -> Receipt:
         """Ingest records that were in quarantine, as one batch; what is still broken stays there.
 
-        Accepted rows, then the ledger; the caller marks the quarantine last. The batch is named by the records and by
-        what mends them, so that a replay repeated after a crash commits what is missing and nothing twice.
-
-        Returns:
-            The receipt, and the lines of the relation that left quarantine.
+        Args:
+            batch: a receipt without counts.
+            relation: the records.
+            plan: the rules of their table.
+            places: where each line of the relation stands in the quarantine.
         """
-        self._lake.claim()
-        earlier = receipts_of(self._lake, self._ledger, self._mapping.source, batch.table_name)
-        records, row_plan = self._split(batch, relation, plan)
-        counted = self._counted(batch, records, row_plan, earlier)
+        earlier = self._books.receipts(self._mapping.source, batch.table_name)
+        records, _ = self._split(batch, relation, plan)
+        counted = self._counted(batch, records, earlier)
         moved = counted.accepted + counted.duplicates
         receipt = replace(counted, outcome="replayed", received=0, quarantined=-moved)
-        if not moved:
-            return receipt, []
-        lines = [row[LINE] for row in records.filter(good_row(row_plan)).select(LINE).collect()]
-        self._accept(counted, records, row_plan)
-        receipt = self._restating(receipt, earlier)
-        self._append("ingest_ledger", self._lake.spark.createDataFrame(ledger_row(receipt, self._ledger)), receipt)
-        return receipt, lines
+        if moved:
+            lines = [row[LINE] for row in records.filter(IS_GOOD).select(LINE).collect()]
+            leaving = places[[line - 1 for line in lines]]
+            rows = {
+                QUARANTINE: lambda: self._books.mark(leaving, batch.batch_id),
+                batch.table_name: lambda: self._accepted(counted, records),
+            }
+            return self._books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
+        return receipt
 
     # ------------------------------------------------------------------ steps
-    def _restating(self, receipt: Receipt, earlier: Iterable[Receipt]) -> Receipt:
-        """The receipt with the weeks that it changes beside its own; the first batch of a table has no others."""
-        is_first = not any(item.accepted for item in earlier)
-        is_restating = receipt.table_name == "pos_lines" and not is_first
-        return with_restated_weeks(self._lake, receipt) if is_restating else receipt
+    def _restates(self, receipt: Receipt, earlier: Iterable[Receipt]) -> bool:
+        """Whether a batch may change other weeks than its own; the first batch of a table has no others."""
+        return receipt.table_name == "pos_lines" and any(item.accepted for item in earlier)
 
     def _split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
         """The records with their ranks, and the rules that tell good ones from broken ones."""
         rules = record_rules(self._mapping, batch.table_name, relation.columns)
         mapped = self._mapped(batch, relation, rules)
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
-        return self._ranked(batch, mapped, relation), row_plan
+        judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
+        return self._ranked(batch, judged, relation), row_plan
 
     def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
         """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
@@ -211,27 +211,27 @@ class Ingest:
     def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
         """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
 
-        The window over all records is paid only when something may repeat.
+        A broken record hides no good one of the same key. The window over all records is paid only when something may
+        repeat.
         """
         records = self._with_known(batch, records)
         rules = self._mapping.tables[batch.table_name].duplicates
-        if rules.scope == "row" and not relation.may_repeat:
+        if not relation.may_repeat:
             return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
         key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
         order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD, LINE]))
-        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order})"
+        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
         return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
 
     def _with_known(self, batch: Receipt, records: DataFrame) -> DataFrame:
         """Adds whether an earlier file brought the same event already."""
         name = f"bronze.{batch.table_name}"
-        earlier = f"SELECT * FROM {name} WHERE batch_id <> '{batch.batch_id}'"
-        if not self._lake.exists(name) or not self._lake.spark.sql(f"{earlier} LIMIT 1").collect():
+        if not self._lake.exists(name) or not self._lake.spark.sql(f"SELECT 1 FROM {name} LIMIT 1").collect():
             return records.selectExpr("*", f"FALSE AS {KNOWN}")
         rules = self._mapping.tables[batch.table_name]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
         renamed = [f"{column} AS _earlier_{column}" for column in key]
-        known = self._lake.spark.sql(earlier).selectExpr(*renamed, "TRUE AS _earlier").distinct()
+        known = self._lake.spark.table(name).selectExpr(*renamed, "TRUE AS _earlier").distinct()
         same = " AND ".join(f"new.{column} <=> _earlier_{column}" for column in key)
         return self._lake.spark.sql(
             f"SELECT new.*, COALESCE(_earlier, FALSE) AS {KNOWN} FROM {{records}} new LEFT JOIN {{known}} ON {same}",
@@ -239,11 +239,10 @@ class Ingest:
             known=known,
         )
 
-    def _counted(self, batch: Receipt, records: DataFrame, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
+    def _counted(self, batch: Receipt, records: DataFrame, earlier: Iterable[Receipt]) -> Receipt:
         """All counts of the file in one scan."""
         rules = self._mapping.tables[batch.table_name]
-        is_good = good_row(plan)
-        accepted = f"{is_good} AND {RANK} = 1"
+        accepted = f"{IS_GOOD} AND {RANK} = 1"
         kinds = [f"CAST({kind_flag(label)} AS INT)" for label in rules.explode.kinds] if rules.explode else ["1"]
         week = "week_start_date" if "week_start_date" in records.columns else "CAST(NULL AS DATE)"
         newest = max((item.last_event_at for item in earlier if item.last_event_at), default=None)
@@ -255,8 +254,8 @@ class Ingest:
             records.selectExpr(
                 "COUNT(*) AS received",
                 f"COUNT_IF({accepted}) AS accepted",
-                f"COUNT_IF(NOT ({is_good})) AS quarantined",
-                f"COUNT_IF({is_good} AND {RANK} > 1) AS duplicates",
+                f"COUNT_IF(NOT {IS_GOOD}) AS quarantined",
+                f"COUNT_IF({IS_GOOD} AND {RANK} > 1) AS duplicates",
                 f"COUNT_IF({accepted} AND {is_late}) AS late",
                 f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
                 f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
@@ -287,11 +286,11 @@ class Ingest:
             "CAST(NULL AS STRING) AS replayed_by",
         )
 
-    def _accept(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan) -> None:
-        """Append the rows of the accepted records."""
+    def _accepted(self, receipt: Receipt, records: DataFrame) -> DataFrame:
+        """The rows of the accepted records."""
         if receipt.accepted < receipt.received:
-            records = records.filter(f"{good_row(plan)} AND {RANK} = 1")
-        self._append(receipt.table_name, self._exploded(receipt.table_name, records), receipt)
+            records = records.filter(f"{IS_GOOD} AND {RANK} = 1")
+        return self._exploded(receipt.table_name, records)
 
     def _exploded(self, table: str, records: DataFrame) -> DataFrame:
         """The rows of the bronze table: one per record, or one per record and kind."""
@@ -304,10 +303,3 @@ class Ingest:
             for label in explode.kinds
         ]
         return functools.reduce(lambda left, right: left.unionAll(right), parts)
-
-    def _append(self, table: str, rows: DataFrame, receipt: Receipt) -> None:
-        contract = self._contracts["bronze", table]
-        self._lake.ensure_table(contract)
-        writer = rows.select(*contract.column_names).write.format("delta").mode("append")
-        writer = writer.option("txnAppId", receipt.batch_id)
-        writer.option("txnVersion", 0).saveAsTable(contract.published_name)

@@ -1,7 +1,7 @@
 """The quarantine: what is held, and moving it out once it is mended.
 
-Belongs here: reading held records back from their payloads, and the order of commits of a replay. Does not belong here:
-what is wrong with them (record_rules, contracts).
+Belongs here: reading held records back from their payloads, and what names a replay. Does not belong here: what is
+wrong with them (record_rules, contracts), or how a replay is committed (books).
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ import polars as pl
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from checks.contracts.rule_sql import literal
+from resources.books import PLACE, Books
 from resources.fixes import Fix, Record
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping
-from resources.receipts import Receipt, receipts_of
+from resources.receipts import Receipt
 from resources.records import RAW, parser
 from resources.staging import on_server
 
 HELD = "replayed_by IS NULL"
-# Names a record of the quarantine in its batch.
-PLACE = ("batch_id", "line_number")
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ class Replay:
         self._mapping = mapping
         self._contracts = contracts
         self._ingest = Ingest(lake, mapping, contracts)
+        self._books = Books(lake, contracts)
 
     def table(self, name: str, plan: ValidationPlan, fix: Fix | None = None, fix_sha256: str = "") -> Receipt | None:
         """Replay what one table holds; None when it holds nothing.
@@ -71,6 +71,7 @@ class Replay:
         Records are read by the mapping as it is now, then mended by `fix`. Those that keep every rule move to the
         table, or count as duplicates of what is there; the others stay. Replaying twice moves nothing.
         """
+        self._books.undo_unbooked()
         where = f"{_where(self._mapping.source, name)} AND payload_encoding <> 'file'"
         rows = self._lake.read("bronze.quarantine", where=where).sort("file_name", *PLACE, "payload_sha256")
         if rows.is_empty():
@@ -84,12 +85,11 @@ class Replay:
             lines.write_text("".join(f"{text}\n" for text in mended["record"]), encoding="utf-8")
             rules = self._mapping.tables[name].model_copy(update={"format": "jsonl"})
             with on_server(self._lake, lines, rules, batch.batch_id) as relation:
-                receipt, moved = self._ingest.replay(batch, relation, plan)
-        self._mark(mended[[line - 1 for line in moved]], batch.batch_id)
-        return receipt
+                return self._ingest.replay(batch, relation, plan, mended.select(PLACE))
 
     def files(self, name: str, plan: ValidationPlan) -> list[Receipt]:
         """Read the kept bytes of refused files again; what is a good file now is ingested, and leaves quarantine."""
+        self._books.undo_unbooked()
         where = f"{_where(self._mapping.source, name)} AND payload_encoding = 'file'"
         rows = self._lake.read("bronze.quarantine", where=where).sort("file_name", "payload_sha256")
         receipts = []
@@ -102,15 +102,13 @@ class Replay:
             if receipt is None or receipt.outcome == "refused":
                 continue
             receipts.append(receipt)
-            self._ingest.release(receipt, row["batch_id"])
-            self._mark(pl.DataFrame([row]), receipt.batch_id)
+            self._books.release(receipt, row["batch_id"])
         return receipts
 
     # ------------------------------------------------------------------ steps
     def _mended(self, table: str, rows: pl.DataFrame, fix: Fix | None) -> pl.DataFrame:
         """The rows that have a record to try, with it as the column `record`, JSON."""
-        ledger = self._contracts["bronze", "ingest_ledger"]
-        receipts = receipts_of(self._lake, ledger, self._mapping.source, table)
+        receipts = self._books.receipts(self._mapping.source, table)
         columns = {receipt.batch_id: receipt.file_columns for receipt in receipts}
         records: list[str | None] = []
         for row in rows.iter_rows(named=True):
@@ -142,18 +140,6 @@ class Replay:
             mapping_sha256=self._mapping.sha256, file_columns=[], file_column_types=[], outcome="replayed",
             reason="from quarantine", received=0, accepted=0, quarantined=0, duplicates=0, late=0, rows_written=0,
         )  # fmt: skip
-
-    def _mark(self, rows: pl.DataFrame, batch_id: str) -> None:
-        """Say in the quarantine which batch moved these records; the last commit of a replay."""
-        if rows.is_empty():
-            return
-        frame = self._lake.spark.createDataFrame(rows.select(PLACE).to_arrow())
-        frame.createOrReplaceTempView("moved_out_of_quarantine")
-        self._lake.spark.sql(
-            "MERGE INTO bronze.quarantine q USING moved_out_of_quarantine m "
-            "ON q.batch_id = m.batch_id AND q.line_number <=> m.line_number "
-            f"WHEN MATCHED THEN UPDATE SET replayed_by = {literal(batch_id)}"
-        )
 
 
 def _where(source: str | None, table: str | None) -> str:

@@ -9,7 +9,6 @@ counts as one record, quarantined. A replay receives nothing: what it moves out 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -57,15 +56,6 @@ def receipts_of(lake: Lake, ledger: Contract, source: str, table: str | None = N
         return []
     where = f"source = '{source}'" + (f" AND table_name = '{table}'" if table else "")
     return [Receipt(**row) for row in lake.read(ledger.published_name, where=where).iter_rows(named=True)]
-
-
-def is_settled(receipts: Iterable[Receipt], table: str, file_name: str, file_sha256: str, mapping_sha256: str) -> bool:
-    """Whether a file needs no further look: a refused one gets another when its mapping has changed."""
-    return any(
-        (receipt.table_name, receipt.file_name, receipt.file_sha256) == (table, file_name, file_sha256)
-        and (receipt.outcome != "refused" or receipt.mapping_sha256 == mapping_sha256)
-        for receipt in receipts
-    )
 
 
 def ledger_row(receipt: Receipt, ledger: Contract) -> pa.Table:

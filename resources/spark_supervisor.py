@@ -57,6 +57,8 @@ def spark_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(2 * settings.threads),
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.parquet.compression.codec": "snappy",
+        # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Small files read in several tasks: the promotions come as one row group.
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),

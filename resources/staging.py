@@ -5,7 +5,8 @@ Belongs here: copying a file's records where the server can read them. Does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,10 @@ from resources.mapping import TableMapping
 from resources.records import HIDDEN, stage_text
 from resources.source_bytes import SourceFileError, uncompressed
 
-ROWS_PER_GROUP = 1_000_000
+ROWS_PER_GROUP = 250_000
 PARQUET_MAGIC = b"PAR1"
+# Spark SQL types of which different values are different texts.
+KEPT_AS_TEXT = ("STRING", "TINYINT", "SMALLINT", "INT", "BIGINT")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Relation:
         name: what follows FROM.
         layout: the source's columns with their Spark SQL types; all texts in a text file.
         is_text: the hidden columns of resources.records stand beside them.
-        may_repeat: two records may be equal in every column; False is a proof that none are.
+        may_repeat: two records may be one event by the declared scope; False is a proof that none are.
     """
 
     name: str
@@ -64,8 +67,9 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
                 _stage_parquet(plain, local, path)
         else:
             stage_text(path, rules.format, rules.text, local)
-        may_repeat = rules.duplicates.scope == "row" and may_repeat_rows(local)
         layout = layout_of(local)
+        identity = identifying_columns(rules, layout)
+        may_repeat = identity is None or may_repeat_rows(local, identity)
         lake.send(local, target)
     try:
         yield Relation(f"parquet.`{target}`", layout, is_text, may_repeat)
@@ -73,12 +77,31 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
         target.unlink(missing_ok=True)
 
 
-def may_repeat_rows(path: Path) -> bool:
-    """Whether two records of a Parquet file may be equal in every column; False is a proof that none are.
+def identifying_columns(rules: TableMapping, layout: Iterable[SourceColumn]) -> tuple[str, ...] | None:
+    """Columns of the file that differ wherever two records differ by the declared duplicate scope.
+
+    All of them for whole rows. For a key, those that it is made of, where each is taken as it is or written as text:
+    whole numbers and texts keep their differences so. None where that cannot be told.
+    """
+    types = {column.name: column.type for column in layout}
+    if rules.duplicates.scope == "row":
+        return tuple(types)
+    found = []
+    for name in rules.duplicates.key:
+        plain = re.fullmatch(r"CAST\((\w+) AS STRING\)|(\w+)", rules.columns.get(name, ""), flags=re.IGNORECASE)
+        column = plain and (plain[1] or plain[2])
+        if column is None or types.get(column) not in KEPT_AS_TEXT:
+            return None
+        found.append(column)
+    return tuple(found)
+
+
+def may_repeat_rows(path: Path, columns: Sequence[str]) -> bool:
+    """Whether two records of a Parquet file may be equal in these columns; False is a proof that none are.
 
     Hashes are counted, not rows: a collision only costs the window over all records that finds no duplicate.
     """
-    hashes = pl.scan_parquet(path).drop(HIDDEN, strict=False).collect().hash_rows()
+    hashes = pl.scan_parquet(path).select(columns).collect().hash_rows()
     return hashes.n_unique() < hashes.len()
 
 

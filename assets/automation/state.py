@@ -12,8 +12,9 @@ import dagster as dg
 
 from assets.automation.plan import Key, Node, State, Weeks
 from assets.graph import WEEKS_TAG, Graph
+from resources.delivery_plan import is_settled
 from resources.lake import Lake, Provenance
-from resources.receipts import is_settled, receipts_of
+from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
 
 

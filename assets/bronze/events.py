@@ -19,7 +19,7 @@ from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
 from resources.source_bytes import SourceFileError
 
-READERS = ("ingest", "mapping", "records", "source_bytes", "staging")
+READERS = ("books", "delivery_plan", "ingest", "mapping", "records", "source_bytes", "staging")
 CODE = [PROJECT_ROOT / "resources" / f"{name}.py" for name in READERS]
 TOKEN_CODE = [PROJECT_ROOT / "ml" / "tokens.py"]
 # Tables of a source that name households.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+from pyspark.sql import DataFrame
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.books import Books
+from resources.delivery_plan import Intent
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
@@ -88,6 +91,16 @@ def test_an_event_that_an_earlier_file_brought_is_a_duplicate(lake, contracts, m
     assert counts(ingest.file("pos_lines", tmp_path / "transactions_2.parquet", plan)) == (2, 1, 0, 1)
 
 
+def test_a_broken_record_hides_no_good_one_of_the_same_key(lake, contracts, mapping, tmp_path: Path):
+    """Whichever of the two a total order would put first."""
+    pairs = [(receipts([basket], quantity=-1, sales=float(basket)), receipts([basket])) for basket in range(1, 9)]
+    pl.concat([frame for pair in pairs for frame in pair]).write_parquet(tmp_path / "transactions.parquet")
+    receipt = Ingest(lake, mapping, contracts).file(
+        "pos_lines", tmp_path / "transactions.parquet", plan_of(contracts, "pos_lines")
+    )
+    assert counts(receipt) == (16, 8, 8, 0)
+
+
 def test_a_record_of_two_kinds_counts_once_and_gives_two_rows(lake, contracts, mapping, tmp_path: Path):
     pl.DataFrame({
         "product_id": [1, 1, 2, 2], "store_id": 330, "display_location": ["9", "0", "3", "3"],
@@ -102,16 +115,73 @@ def test_a_record_of_two_kinds_counts_once_and_gives_two_rows(lake, contracts, m
     assert held.rows() == [("display", "3"), ("display", "9"), ("mailer", "A"), ("mailer", "D")]
 
 
-def test_a_crash_before_the_ledger_is_made_good_by_the_next_run(lake, contracts, mapping, tmp_path: Path):
-    rows = pl.concat([receipts([1, 2]), receipts([3], quantity=-1)])
-    rows.write_parquet(tmp_path / "transactions.parquet")
+@pytest.fixture
+def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextManager[None]]:
+    """Inside the block the process dies as soon as the named table is committed."""
+    append = Books._append
+
+    @contextmanager
+    def killed(table: str) -> Iterator[None]:
+        def dying(self: Books, name: str, rows: DataFrame, intent: Intent) -> None:
+            append(self, name, rows, intent)
+            if name == table:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Books, "_append", dying)
+            with pytest.raises(KeyboardInterrupt):
+                yield
+
+    return killed
+
+
+@pytest.mark.parametrize("table", ["quarantine", "pos_lines", "ingest_ledger"])
+def test_a_killed_ingest_is_made_good_by_the_next(lake, contracts, mapping, tmp_path: Path, kill_after, table: str):
+    """Another file that comes between counts nothing as a duplicate of rows that nobody booked."""
+    first, second = tmp_path / "transactions_1.parquet", tmp_path / "transactions_2.parquet"
+    pl.concat([receipts([1, 2]), receipts([3], quantity=-1)]).write_parquet(first)
+    receipts([2, 4]).write_parquet(second)
     ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
-    first = ingest.file("pos_lines", tmp_path / "transactions.parquet", plan)
-    # What a kill between the last two commits leaves: quarantine and accepted rows, no ledger row.
-    lake.spark.sql("DELETE FROM bronze.ingest_ledger")
-    assert replace(ingest.file("pos_lines", tmp_path / "transactions.parquet", plan)) == first
-    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
+    with kill_after(table):
+        ingest.file("pos_lines", first, plan)
+    is_booked = table == "ingest_ledger"
+    assert counts(ingest.file("pos_lines", second, plan)) == ((2, 1, 0, 1) if is_booked else (2, 2, 0, 0))
+    again = ingest.file("pos_lines", first, plan)
+    assert again is None if is_booked else counts(again) == (3, 1, 1, 1)
+    held = lake.query("SELECT transaction_id FROM bronze.pos_lines ORDER BY transaction_id")
+    assert held["transaction_id"].to_list() == ["1", "2", "4"]
     assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 1
+
+
+@pytest.mark.parametrize("table", ["quarantine", "pos_lines"])
+def test_the_next_attempt_may_come_with_other_rules(lake, contracts, mapping, tmp_path: Path, kill_after, table: str):
+    """What the killed attempt wrote by the old mapping is gone: the rows are those of the mapping that is booked."""
+    path = tmp_path / "transactions.parquet"
+    pl.concat([receipts([1, 2]), receipts([3], quantity=-1)]).write_parquet(path)
+    plan = plan_of(contracts, "pos_lines")
+    with kill_after(table):
+        Ingest(lake, mapping, contracts).file("pos_lines", path, plan)
+    lines = mapping.tables["pos_lines"]
+    columns = {**lines.columns, "quantity_units": "CAST(ABS(quantity) * 7 AS DECIMAL(18,4))"}
+    tables = {**mapping.tables, "pos_lines": lines.model_copy(update={"columns": columns})}
+    mended = mapping.model_copy(update={"tables": tables, "sha256": "0" * 64})
+    assert counts(Ingest(lake, mended, contracts).file("pos_lines", path, plan)) == (3, 3, 0, 0)
+    held = lake.query("SELECT transaction_id, CAST(quantity_units AS INT) AS units FROM bronze.pos_lines ORDER BY 1")
+    assert held.rows() == [("1", 7), ("2", 7), ("3", 7)]
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 0
+
+
+def test_a_file_that_was_being_refused_may_be_read_by_the_next(lake, contracts, mapping, tmp_path: Path, kill_after):
+    path = tmp_path / "transactions.parquet"
+    receipts([1]).write_parquet(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    with kill_after("quarantine"):
+        ingest.file("pos_lines", path, plan)
+    path.write_bytes(whole)
+    assert counts(ingest.file("pos_lines", path, plan)) == (1, 1, 0, 0)
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,16 @@ from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
+import polars as pl
 import pytest
+from pyspark.sql import DataFrame
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.books import Books
+from resources.delivery_plan import Intent
 from resources.ingest import Ingest
 from resources.inventory import content_digest
 from resources.lake import Lake
@@ -198,31 +202,38 @@ def test_what_a_fix_mends_moves_once(lake, contracts, mapping, plan, tmp_path: P
     assert books(lake) == (5, 3, 1, 1, 3, 1)
 
 
-@pytest.mark.parametrize("last_commit", ["pos_lines", "ingest_ledger"])
-def test_a_replay_that_was_killed_is_completed_by_the_next(
+@pytest.mark.parametrize("last_commit", ["quarantine", "pos_lines", "ingest_ledger"])
+def test_a_replay_that_was_killed_is_made_good_by_the_next(
     lake, contracts, mapping, plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_commit: str
 ):
+    """By a fix that says something else: what the killed one wrote without booking it is gone."""
     lines = [*GOOD[:2], "r9,p9,c1,one,2.50,2017-01-02 12:00:00"]
     Ingest(lake, mapping, contracts).file("pos_lines", sales(tmp_path, "sales.csv", lines), plan)
-    append = Ingest._append
+    mark, append = Books.mark, Books._append
 
-    def killed(self: Ingest, table: str, rows: object, receipt: Receipt) -> None:
-        append(self, table, rows, receipt)  # type: ignore[arg-type]
+    def killed_by(table: str) -> None:
         if table == last_commit:
             raise KeyboardInterrupt
 
-    def fix(record: dict[str, str]) -> dict[str, str]:
-        return {**record, "units": "1"}
+    def dying_append(self: Books, table: str, rows: DataFrame, intent: Intent) -> None:
+        append(self, table, rows, intent)
+        killed_by(table)
+
+    def dying_mark(self: Books, places: pl.DataFrame, batch_id: str) -> None:
+        mark(self, places, batch_id)
+        killed_by("quarantine")
 
     replay = Replay(lake, mapping, contracts)
     with monkeypatch.context() as kill:
-        kill.setattr(Ingest, "_append", killed)
+        kill.setattr(Books, "_append", dying_append)
+        kill.setattr(Books, "mark", dying_mark)
         with pytest.raises(KeyboardInterrupt):
-            replay.table("pos_lines", plan, fix, "fix")
-    assert books(lake)[4:] == (3, 1)
-    replay.table("pos_lines", plan, fix, "fix")
+            replay.table("pos_lines", plan, lambda record: {**record, "units": "1"}, "one")
+    replay.table("pos_lines", plan, lambda record: {**record, "units": "4"}, "four")
     assert books(lake) == (3, 3, 0, 0, 3, 0)
-    assert replay.table("pos_lines", plan, fix, "fix") is None
+    mended = lake.query("SELECT CAST(quantity_units AS INT) AS units FROM bronze.pos_lines WHERE transaction_id = 'r9'")
+    assert mended["units"].to_list() == [1 if last_commit == "ingest_ledger" else 4]
+    assert replay.table("pos_lines", plan, lambda record: {**record, "units": "4"}, "four") is None
 
 
 def test_a_mended_mapping_reads_a_refused_file(lake, contracts, mapping, plan, tmp_path: Path):

@@ -8,7 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from resources.mapping import MappingError, kind_columns, kind_row, load_mapping, record_projection
+from resources.mapping import (
+    MappingError,
+    kind_columns,
+    kind_row,
+    load_mapping,
+    record_projection,
+)
 
 
 def test_the_demo_mapping_names_every_source_table():

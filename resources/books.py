@@ -1,0 +1,109 @@
+"""The books of the bronze layer: committing a batch, booking it, and taking back what was never booked.
+
+Belongs here: the commits of an ingest or a replay on Delta. Does not belong here: which commits there are and in which
+order (delivery_plan), what is in them (ingest, quarantine).
+
+Every commit carries a `txnAppId` of its batch and attempt, so that Delta makes it once even when its answer was lost
+and the client asks again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import polars as pl
+from pyspark.sql import DataFrame
+
+from checks.contracts.model import Contract
+from checks.contracts.rule_sql import literal
+from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, undo_of
+from resources.intents import declare, declared, withdraw
+from resources.lake import Lake
+from resources.receipts import Receipt, ledger_row, receipts_of
+from resources.restatement import with_restated_weeks
+
+# Names a record of the quarantine in its batch; a whole file has no line.
+PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
+# What a batch brings to a table; None where it has changed the table in place.
+Rows = Callable[[], DataFrame | None]
+
+
+class Books:
+    """Ledger, quarantine and bronze tables of one lake, written batch by batch."""
+
+    def __init__(self, lake: Lake, contracts: Mapping[tuple[str, str], Contract]) -> None:
+        self._lake = lake
+        self._contracts = contracts
+
+    def receipts(self, source: str, table: str) -> list[Receipt]:
+        """What was booked for a table so far, in no particular order."""
+        return receipts_of(self._lake, self._contracts["bronze", LEDGER], source, table)
+
+    def undo_unbooked(self) -> None:
+        """Become the writer of the lake, and take back what a killed ingest or replay left without booking it."""
+        self._lake.claim()
+        intent = declared(self._lake.settings.home)
+        if intent is None:
+            return
+        receipts = self.receipts(intent.source, intent.table_name)
+        undo = undo_of(intent, {receipt.batch_id for receipt in receipts})
+        if undo is not None:
+            batch = literal(undo.batch_id)
+            for table in undo.tables:
+                if self._lake.exists(f"bronze.{table}"):
+                    self._lake.spark.sql(f"DELETE FROM bronze.{table} WHERE batch_id = {batch}")
+            if self._lake.exists(f"bronze.{QUARANTINE}"):
+                unmark = f"UPDATE bronze.{QUARANTINE} SET replayed_by = NULL WHERE replayed_by = {batch}"
+                self._lake.spark.sql(unmark)
+        withdraw(self._lake.settings.home)
+
+    def release(self, receipt: Receipt, refused_batch_id: str) -> None:
+        """Book that a refused file has left quarantine: what stood for it there is a duplicate of the file as read."""
+        batch_id = f"{refused_batch_id}-released"
+        released = replace(receipt, batch_id=batch_id, outcome="replayed", reason=f"content {receipt.content_sha256}")
+        released = replace(released, received=0, accepted=0, quarantined=-1, duplicates=1, late=0, rows_written=0)
+        earlier = self.receipts(released.source, released.table_name)
+        place = pl.DataFrame({"batch_id": [refused_batch_id], "line_number": [None]}, schema=PLACE)
+        self.commit(released, {QUARANTINE: lambda: self.mark(place, batch_id)}, earlier)
+
+    def mark(self, places: pl.DataFrame, batch_id: str) -> None:
+        """Say in the quarantine which batch moves these records out."""
+        self._lake.spark.createDataFrame(places.to_arrow()).createOrReplaceTempView("moved_out_of_quarantine")
+        self._lake.spark.sql(
+            f"MERGE INTO bronze.{QUARANTINE} q USING moved_out_of_quarantine m "
+            "ON q.batch_id = m.batch_id AND q.line_number <=> m.line_number "
+            f"WHEN MATCHED THEN UPDATE SET replayed_by = {literal(batch_id)}"
+        )
+
+    def commit(
+        self, receipt: Receipt, rows: Mapping[str, Rows], earlier: Iterable[Receipt], *, restates: bool = False
+    ) -> Receipt:
+        """Declare the batch, commit its rows table by table, book it, and withdraw the declaration.
+
+        Returns:
+            The receipt as booked; where the batch restates other weeks than its own, it names them too.
+        """
+        tables = commits_of(receipt, {item.batch_id for item in earlier})
+        if not tables:
+            return receipt
+        home = self._lake.settings.home
+        intent = Intent(receipt.source, receipt.table_name, receipt.batch_id, uuid.uuid4().hex)
+        declare(home, intent)
+        for table in tables[:-1]:
+            frame = rows[table]()
+            if frame is not None:
+                self._append(table, frame, intent)
+        booked = with_restated_weeks(self._lake, receipt) if restates else receipt
+        line = ledger_row(booked, self._contracts["bronze", LEDGER])
+        self._append(LEDGER, self._lake.spark.createDataFrame(line), intent)
+        withdraw(home)
+        return booked
+
+    def _append(self, table: str, rows: DataFrame, intent: Intent) -> None:
+        contract = self._contracts["bronze", table]
+        self._lake.ensure_table(contract)
+        writer = rows.select(*contract.column_names).write.format("delta").mode("append")
+        writer = writer.option("txnAppId", f"{intent.batch_id}/{intent.attempt}")
+        writer.option("txnVersion", 0).saveAsTable(contract.published_name)

@@ -1,0 +1,76 @@
+"""What becomes of a delivery, which commits it makes in which order, and what a killed one leaves to undo.
+
+Belongs here: decisions, as pure functions of the ledger's receipts and of the intent. Does not belong here: reading
+files and tables, or committing (ingest, quarantine).
+
+The ledger is the commit point: a batch that it names was taken, one that it does not name never was. An ingest says
+first what it intends (intents), then commits quarantine, rows, and last the ledger. Whoever writes next undoes what an
+intent without a receipt left, before anything is read; so nothing is ever compared with rows that nobody booked, and
+the next attempt may come with another mapping, another contract or another file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from resources.receipts import Receipt
+
+LEDGER, QUARANTINE = "ingest_ledger", "quarantine"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A batch that is about to be committed; `attempt` tells this attempt from an earlier one of the same batch."""
+
+    source: str
+    table_name: str
+    batch_id: str
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What takes back a batch that was never booked: rows of these tables, and its marks in the quarantine."""
+
+    batch_id: str
+    tables: tuple[str, ...]
+
+
+def is_settled(receipts: Iterable[Receipt], table: str, file_name: str, file_sha256: str, mapping_sha256: str) -> bool:
+    """Whether a file needs no further look: a refused one gets another when its mapping has changed."""
+    return any(
+        (receipt.table_name, receipt.file_name, receipt.file_sha256) == (table, file_name, file_sha256)
+        and (receipt.outcome != "refused" or receipt.mapping_sha256 == mapping_sha256)
+        for receipt in receipts
+    )
+
+
+def first_with(content_sha256: str, receipts: Iterable[Receipt]) -> Receipt | None:
+    """The receipt of the file that brought this content, if any did: every record of a repeat is a duplicate."""
+    return next(
+        (item for item in receipts if item.content_sha256 == content_sha256 and item.outcome == "ingested"), None
+    )
+
+
+def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
+    """The bronze tables that a receipt's batch is committed to, in order; none when the ledger has it already.
+
+    The quarantine gets the broken records of a file, or the marks of records that a replay moves out.
+    """
+    if receipt.batch_id in booked:
+        return ()
+    has_rows: dict[Literal["ingested", "duplicate", "refused", "replayed"], bool] = {
+        "ingested": True, "duplicate": False, "refused": False, "replayed": receipt.accepted > 0,
+    }  # fmt: skip
+    first = (QUARANTINE,) if receipt.quarantined else ()
+    rows = (receipt.table_name,) if has_rows[receipt.outcome] else ()
+    return (*first, *rows, LEDGER)
+
+
+def undo_of(intent: Intent | None, booked: Collection[str]) -> Undo | None:
+    """What an intent left that is to be taken back; None when there is none or the ledger has its batch."""
+    if intent is None or intent.batch_id in booked:
+        return None
+    return Undo(intent.batch_id, (QUARANTINE, intent.table_name))
