@@ -138,7 +138,8 @@ def _reconcile(rule: Rule) -> str:
     if given["other_latest"]:
         key, order = given["other_latest"]
         which += f", the last of each ({', '.join(key)}) by ({', '.join(order)})"
-    return f"Equal to {given['other']}{which} by {', '.join(given['group_by'])}: {measures}."
+    zero = " A group that one side lacks counts as zero." if given.get("absent_is_zero") else ""
+    return f"Equal to {given['other']}{which} by {', '.join(given['group_by'])}: {measures}.{zero}"
 
 
 _WORDS: Mapping[str, Callable[[Rule], str]] = {

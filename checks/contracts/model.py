@@ -41,13 +41,13 @@ def not_null_id(column: str) -> str:
 class Rule:
     """One promise about the rows.
 
-    `arguments` by kind: range: minimum, maximum, exclusive_minimum, exclusive_maximum (the last two
-    booleans); enum: values; pattern: pattern, anchored at the start; length: minimum, maximum (characters);
-    expression: expression (Spark SQL that is not false); unique: keys, where; foreign_key: keys, other (published
-    name), other_columns, where; row_count: minimum, maximum; reconcile: other, group_by, measures (name ->
-    (expression here, expression there)), where, other_where, other_latest (None, or key and order of the
-    versions there, of which the last counts). A not_null rule of its own, which may warn, has the
-    expression too. `owner` is None where the owner of the table owns the rule.
+    `arguments` by kind: range: minimum, maximum, exclusive_minimum, exclusive_maximum (the last two booleans); enum:
+    values; pattern: pattern, anchored at the start; length: minimum, maximum (characters); expression: expression
+    (Spark SQL that is not false); unique: keys, where; foreign_key: keys, other (published name), other_columns,
+    where; row_count: minimum, maximum; reconcile: other, group_by, measures (name -> (expression here, expression
+    there)), where, other_where, other_latest (None, or key and order of the versions there, of which the last
+    counts), absent_is_zero (a group that one side lacks has measures of 0 there). A not_null rule of its own, which
+    may warn, has the expression too. `owner` is None where the owner of the table owns the rule.
     """
 
     id: str

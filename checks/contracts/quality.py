@@ -212,7 +212,8 @@ def _known(names: Any, table: Table, place: Place) -> tuple[str, ...]:
 
 def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The columns that a reconciliation reads here, and its arguments."""
-    refuse_other_keys(given, ("other", "group_by", "measures", "where", "other_where", "other_latest"), place)
+    known = ("other", "group_by", "measures", "where", "other_where", "other_latest", "absent_is_zero")
+    refuse_other_keys(given, known, place)
     if not re.fullmatch(r"\w+\.\w+", str(given.get("other"))):
         raise place.at("other").error("must be the published name of a table, such as bronze.pos_lines")
     group_by = _known(given.get("group_by"), table, place.at("group_by"))
@@ -233,6 +234,8 @@ def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[
         measures[str(name)] = (here, there)
     if given.get("where") is not None:
         columns |= dict.fromkeys(table.columns_of(given["where"], place.at("where")))
+    if not isinstance(given.get("absent_is_zero", False), bool):
+        raise place.at("absent_is_zero").error("must be true or false")
     arguments = {
         "other": str(given["other"]),
         "group_by": group_by,
@@ -241,6 +244,8 @@ def _reconciliation(given: dict[str, Any], table: Table, place: Place) -> tuple[
         "other_where": given.get("other_where"),
         "other_latest": _latest(given.get("other_latest"), place.at("other_latest")),
     }
+    if given.get("absent_is_zero"):
+        arguments["absent_is_zero"] = True
     return tuple(columns), arguments
 
 

@@ -132,20 +132,33 @@ def differences(
     measures: Mapping[str, tuple[str, str]],
     where: str | None,
     other_where: str | None,
+    *,
+    absent_is_zero: bool = False,
 ) -> str:
-    """Groups whose measures differ between the two tables, a group that one side lacks included."""
+    """Groups whose measures differ between the two tables.
+
+    A group that one side lacks differs, unless `absent_is_zero`: then its measures there are 0. A measure that is null
+    in a group that is there stays null.
+    """
     keys = ", ".join(group_by)
+    sides = {side: {name: f"{side}.{name}" for name in measures} for side in "ht"}
+    if absent_is_zero:
+        sides = {
+            side: {name: f"CASE WHEN {side}.is_there THEN {column} ELSE 0 END" for name, column in columns.items()}
+            for side, columns in sides.items()
+        }
     shown = [f"coalesce(h.{key}, t.{key}) AS {key}" for key in group_by]
     for name in measures:
-        shown += [f"h.{name} AS {name}_here", f"t.{name} AS {name}_there"]
+        shown += [f"{sides['h'][name]} AS {name}_here", f"{sides['t'][name]} AS {name}_there"]
     match = " AND ".join(f"h.{key} IS NOT DISTINCT FROM t.{key}" for key in group_by)
-    equal = " AND ".join(f"h.{name} IS NOT DISTINCT FROM t.{name}" for name in measures)
+    equal = " AND ".join(f"{sides['h'][name]} IS NOT DISTINCT FROM {sides['t'][name]}" for name in measures)
     here = ", ".join(f"{pair[0]} AS {name}" for name, pair in measures.items())
     there = ", ".join(f"{pair[1]} AS {name}" for name, pair in measures.items())
     return (
         f"SELECT {', '.join(shown)}, 1 AS failing_rows "
-        f"FROM (SELECT {keys}, {here} FROM audited{_where([where])} GROUP BY {keys}) h "
-        f"FULL OUTER JOIN (SELECT {keys}, {there} FROM reference{_where([other_where])} GROUP BY {keys}) t "
+        f"FROM (SELECT {keys}, true AS is_there, {here} FROM audited{_where([where])} GROUP BY {keys}) h "
+        f"FULL OUTER JOIN "
+        f"(SELECT {keys}, true AS is_there, {there} FROM reference{_where([other_where])} GROUP BY {keys}) t "
         f"ON {match} WHERE NOT ({equal})"
     )
 
@@ -173,7 +186,9 @@ def _row_count_query(given: Mapping[str, Any]) -> TableQuery:
 
 
 def _reconcile_query(given: Mapping[str, Any]) -> TableQuery:
-    query = differences(given["group_by"], given["measures"], given["where"], given["other_where"])
+    conditions = given["where"], given["other_where"]
+    is_zero = given.get("absent_is_zero", False)
+    query = differences(given["group_by"], given["measures"], *conditions, absent_is_zero=is_zero)
     return TableQuery(query, reference=given["other"], latest=given["other_latest"])
 
 

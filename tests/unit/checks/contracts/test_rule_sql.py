@@ -140,6 +140,21 @@ def test_of_the_versions_there_only_the_last_counts(engine: duckdb.DuckDBPyConne
     assert found.fetchall() == [(1, 7), (2, 4)]
 
 
+def test_reconcile_where_an_absent_group_counts_as_zero(engine: duckdb.DuckDBPyConnection) -> None:
+    """Zero equals nothing, any other sum does not, and a null in a group that is there is no zero."""
+    given = {"other": "x.y", "group_by": ("week",), "where": None, "other_where": None, "absent_is_zero": True}
+    found = run(engine, "reconcile", measures={"n": ("sum(usd)", "sum(usd)")}, **given)
+    assert {row["week"]: (row["n_here"], row["n_there"]) for row in found} == {
+        2: (Decimal("15.4000"), Decimal("15.3999")),
+        3: (Decimal("6.6000"), 0),
+        4: (0, Decimal("1.0000")),
+    }
+    nothing = {"n": ("sum(usd) - sum(usd)", "sum(usd) - sum(usd)")}
+    assert run(engine, "reconcile", measures=nothing, **given) == []
+    null = {"n": ("sum(CAST(NULL AS INT))", "0")}
+    assert [row["week"] for row in run(engine, "reconcile", measures=null, **given)] == [1, 2, 3]
+
+
 def test_unknown_kind_is_an_error() -> None:
     with pytest.raises(KeyError):
         table_query("magic", {})
