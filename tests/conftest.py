@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from resources import spark_server
 from resources.lake import Lake
 from resources.settings import PROJECT_ROOT, Settings, load_settings
 from resources.spark import SparkDoor
+
+# `make certify` tries twenty times as much as CI.
+CERTIFY_TIMES = 20 if os.environ.get("LIFTLAKE_CERTIFY") else 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes by its nature runs only to certify."""
+    if CERTIFY_TIMES == 1:
+        for item in items:
+            if item.get_closest_marker("certify"):
+                item.add_marker(pytest.mark.skip(reason="make certify"))
 
 
 def throwaway_settings(home: Path) -> Settings:
