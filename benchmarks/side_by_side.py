@@ -42,7 +42,7 @@ def alternate(contestants: Mapping[str, Callable[[], object]], repetitions: int,
     """Seconds of every contestant in each repetition, after warm-ups that do not count; the order turns around."""
     seconds: Seconds = {name: [] for name in contestants}
     for repetition in range(-warm_ups, repetitions):
-        order = list(contestants) if repetition % 2 else list(reversed(contestants))
+        order = list(contestants) if repetition % 2 else list(contestants)[::-1]
         for name in order:
             began = time.perf_counter()
             contestants[name]()

@@ -6,9 +6,10 @@ import typer
 
 from benchmarks.demo import bench_demo
 from benchmarks.ingest import bench_ingest
+from benchmarks.validation import bench_validation
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 
-PROGRAMS = {"demo": bench_demo, "ingest": bench_ingest}
+PROGRAMS = {"demo": bench_demo, "ingest": bench_ingest, "validation": bench_validation}
 
 
 @command
