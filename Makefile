@@ -44,4 +44,7 @@ test-fast: setup ## Unit, property and graph tests (no JVM)
 test: lint ## Everything that CI runs
 	@$(RUN) -m pytest
 
-.PHONY: help setup demo ui down lint test-fast test
+certify: setup ## Twenty times the sequences and mutated files, 12,345 faults in 10 million rows
+	@LIFTLAKE_CERTIFY=1 $(RUN) -m pytest -s tests/property tests/unit/resources/test_mutated_files.py tests/integration/test_delivery_sequences.py tests/integration/test_mutated_files.py tests/integration/test_planted_faults.py
+
+.PHONY: help setup demo ui down lint test-fast test certify

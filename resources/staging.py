@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.errors import PySparkTypeError
 from pyspark.sql.pandas.types import from_arrow_type
 
 from checks.contracts.evolution import SourceColumn
@@ -27,6 +28,8 @@ ROWS_PER_GROUP = 250_000
 PARQUET_MAGIC = b"PAR1"
 # Spark SQL types of which different values are different texts.
 KEPT_AS_TEXT = ("STRING", "TINYINT", "SMALLINT", "INT", "BIGINT")
+# As Spark reads them: it has no unsigned numbers.
+UNSIGNED = {pa.uint8(): "SMALLINT", pa.uint16(): "INT", pa.uint32(): "BIGINT", pa.uint64(): "DECIMAL(20,0)"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,10 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
         is_text = rules.format != "parquet"
         if rules.format == "parquet":
             with uncompressed(path, Path(folder)) as plain:
-                _stage_parquet(plain, local, path)
+                stage_parquet(plain, local, path)
         else:
             stage_text(path, rules.format, rules.text, local)
-        layout = layout_of(local)
+        layout = layout_of(local, path.name)
         identity = identifying_columns(rules, layout)
         may_repeat = identity is None or may_repeat_rows(local, identity)
         lake.send(local, target)
@@ -105,8 +108,12 @@ def may_repeat_rows(path: Path, columns: Sequence[str]) -> bool:
     return hashes.n_unique() < hashes.len()
 
 
-def layout_of(path: Path) -> tuple[SourceColumn, ...]:
-    """The columns of a Parquet file besides the hidden ones; which have no value at all, the file's statistics say."""
+def layout_of(path: Path, file_name: str) -> tuple[SourceColumn, ...]:
+    """The columns of a Parquet file besides the hidden ones; which have no value at all, the file's statistics say.
+
+    Raises:
+        SourceFileError: rule file.columns, Spark has no type for a column of the file, as delivered `file_name`.
+    """
     with pq.ParquetFile(path) as reader:
         schema, footer = reader.schema_arrow, reader.metadata
         nulls: dict[str, int] = dict.fromkeys(schema.names, 0)
@@ -116,27 +123,40 @@ def layout_of(path: Path) -> tuple[SourceColumn, ...]:
                 if column.path_in_schema in nulls and column.statistics is not None:
                     nulls[column.path_in_schema] += column.statistics.null_count or 0
     return tuple(
-        SourceColumn(item.name, _spark_type(item.type), is_all_null=0 < footer.num_rows == nulls[item.name])
+        SourceColumn(item.name, _spark_type(item, file_name), is_all_null=0 < footer.num_rows == nulls[item.name])
         for item in schema
         if item.name not in HIDDEN
     )
 
 
-def _spark_type(kind: pa.DataType) -> str:
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return from_arrow_type(plain).simpleString().upper()
+def _spark_type(item: pa.Field, file_name: str) -> str:
+    plain = item.type.value_type if pa.types.is_dictionary(item.type) else item.type
+    if plain in UNSIGNED:
+        return UNSIGNED[plain]
+    try:
+        return from_arrow_type(plain).simpleString().upper()
+    except PySparkTypeError as error:
+        raise SourceFileError(
+            f"{file_name}: column {item.name} is of type {plain}, which Spark does not read. Deliver it as another.",
+            "file.columns",
+        ) from error
 
 
-def _stage_parquet(path: Path, target: Path, delivered: Path) -> None:
+def stage_parquet(path: Path, target: Path, delivered: Path) -> None:
     """A copy in row groups that every core can take one of, its timestamps in microseconds.
 
-    A timestamp that would lose digits is refused.
+    A timestamp that would lose digits is refused, and so are texts that are no UTF-8 and, where the sender wrote
+    checksums, a page that does not have its own.
     """
     try:
-        with pq.ParquetFile(path) as reader, pq.ParquetWriter(target, _microseconds(reader.schema_arrow)) as writer:
+        with (
+            pq.ParquetFile(path, page_checksum_verification=True) as reader,
+            pq.ParquetWriter(target, _microseconds(reader.schema_arrow)) as writer,
+        ):
             for batch in reader.iter_batches(ROWS_PER_GROUP):
+                batch.validate(full=True)
                 writer.write_batch(batch.cast(writer.schema), row_group_size=ROWS_PER_GROUP)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         with path.open("rb") as stream:
             head = stream.read(len(PARQUET_MAGIC))
         what = "file.truncated" if head == PARQUET_MAGIC else "file.empty" if not head else "file.format"

@@ -163,7 +163,7 @@ def test_mutated_records_are_all_accounted_for(tmp_path: Path, kind: str):
     """10,000 records with a byte or two changed: each line is one record, good or with a reason, and none is lost."""
     dice = random.Random(20171204)
     lines = []
-    for number in range(5_000):
+    for number in range(10_000):
         good = b'%d,"name, %d",%d' % (number, number, number)
         if kind == "jsonl":
             good = b'{"id": %d, "name": "n%d", "units": %d}' % (number, number, number)

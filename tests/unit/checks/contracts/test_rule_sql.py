@@ -142,7 +142,8 @@ def test_of_the_versions_there_only_the_last_counts(engine: duckdb.DuckDBPyConne
 
 def test_reconcile_where_an_absent_group_counts_as_zero(engine: duckdb.DuckDBPyConnection) -> None:
     """Zero equals nothing, any other sum does not, and a null in a group that is there is no zero."""
-    given = {"other": "x.y", "group_by": ("week",), "where": None, "other_where": None, "absent_is_zero": True}
+    given = {"other": "x.y", "group_by": ("week",), "where": None, "other_where": None, "other_latest": None}
+    given |= {"absent_is_zero": True}
     found = run(engine, "reconcile", measures={"n": ("sum(usd)", "sum(usd)")}, **given)
     assert {row["week"]: (row["n_here"], row["n_there"]) for row in found} == {
         2: (Decimal("15.4000"), Decimal("15.3999")),
