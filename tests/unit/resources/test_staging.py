@@ -13,7 +13,7 @@ def test_a_key_is_told_apart_by_the_columns_it_is_made_of():
     file = [SourceColumn("basket_id", "BIGINT"), SourceColumn("product_id", "BIGINT"), SourceColumn("week", "BIGINT")]
     assert identifying_columns(lines, file) == ("basket_id", "product_id")
     assert identifying_columns(lines, [*file[1:], SourceColumn("basket_id", "DOUBLE")]) is None
-    joined = {**lines.columns, "product_id": "CONCAT(product_id, week)"}
+    joined = {**lines.columns, "line_id": "CONCAT(product_id, week)"}
     assert identifying_columns(lines.model_copy(update={"columns": joined}), file) is None
     whole = load_mapping("completejourney").tables["offers"]
     assert identifying_columns(whole, file) == ("basket_id", "product_id", "week")
