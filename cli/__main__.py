@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "down": ("cli.server", "down", "Stop the lake's local Spark server."),
     "doctor": ("cli.doctor", "doctor", "One line per precondition, with the mend for what fails."),
     "status": ("cli.status", "status", "What the lake holds: counts, versions, freshness, champions."),
+    "source": ("cli.source", "source", "Draft a source mapping from a file."),
     "ingest": ("cli.ingest", "ingest", "Ingest the files of a folder or one file."),
     "plan": ("cli.run", "plan", "What would be rebuilt, and why."),
     "run": ("cli.run", "run", "Rebuild what is behind, or a selection."),
