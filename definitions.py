@@ -57,7 +57,7 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
     contracts = list(graph.contracts.values())
     return dg.Definitions(
         assets=dg.with_source_code_references(graph_assets(graph)),
-        asset_checks=[*audit_checks(contracts), *freshness_checks(contracts)],
+        asset_checks=[*audit_checks(contracts), *freshness_checks(contracts, graph.mapping)],
         jobs=all_jobs,
         schedules=schedules(graph),
         sensors=sensors(graph, all_jobs),

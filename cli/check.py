@@ -11,10 +11,12 @@ import typer
 from dagster import AssetCheckEvaluation, DagsterEventType
 
 from assets.automation.runs import QUIET, failures_in
-from checks.asset_checks.audit import CHECKED_WEEK_TAG, CONTRACT_CHECK
+from checks.asset_checks.audit import CHECKED_WEEK_TAG
 from cli.check_reports import as_markdown, show, write_junit
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, print_json, stop
+from cli.selection import chosen_nodes
 from cli.session import Session, session
+from resources.verdicts import CONTRACT_CHECK
 
 CHECK_JOB = "all_checks"
 
@@ -32,7 +34,8 @@ def check(
     if not every and not selection:
         stop("Name tables or layers, or say --all.", WRONG_USE)
     with session() as opened:
-        keys = chosen_keys(opened, selection or [], every=every)
+        nodes = opened.nodes()
+        keys = [dg.AssetKey(node.key) for node in (nodes if every else chosen_nodes(nodes, selection or []))]
         if partition is not None and partition not in opened.graph.week_keys():
             stop(f"{partition} is no business week of this lake: give the first day of one.", WRONG_USE)
         results = run_checks(opened, keys, partition)
@@ -49,18 +52,6 @@ def check(
         show(results, counts, warned)
     if counts["failed"] or counts["not_run"]:
         raise typer.Exit(SAYS_NO)
-
-
-def chosen_keys(opened: Session, names: list[str], *, every: bool) -> list[dg.AssetKey]:
-    """Asset keys of the named tables and layers."""
-    keys = {".".join(key): dg.AssetKey(key) for key in (node.key for node in opened.nodes())}
-    if every:
-        return list(keys.values())
-    layers = {name.partition(".")[0] for name in keys}
-    unknown = [name for name in names if name not in keys and name not in layers]
-    if unknown:
-        stop(f"Unknown table or layer {', '.join(unknown)}. `liftlake status` lists them.", WRONG_USE)
-    return [key for name, key in keys.items() if name in names or name.partition(".")[0] in names]
 
 
 def run_checks(opened: Session, keys: list[dg.AssetKey], week: str | None = None) -> list[dict[str, Any]]:
@@ -89,7 +80,9 @@ def run_checks(opened: Session, keys: list[dg.AssetKey], week: str | None = None
             rows += rows_of(evaluation, week)
         for failure in failures_in(event):
             err.print(f"{failure.name}: {failure.reason}", highlight=False)
-    return rows + [not_run(key, week) for key in wanted if key not in evaluated]
+    owners = {contract.key: contract.owner for contract in opened.graph.contracts.values()}
+    missed = [key for key in wanted if key not in evaluated]
+    return rows + [not_run(key, week, owners[key.asset_key.path[0], key.asset_key.path[1]]) for key in missed]
 
 
 def rows_of(evaluation: AssetCheckEvaluation, week: str | None) -> list[dict[str, Any]]:
@@ -101,6 +94,7 @@ def rows_of(evaluation: AssetCheckEvaluation, week: str | None) -> list[dict[str
             {
                 "asset": asset, "check": rule["rule"], "partition": week, "severity": rule["severity"],
                 "outcome": rule["outcome"], "failing_rows": rule["failing_rows"], "example": rule["example"],
+                "owner": rule["owner"],
             }
             for rule in rules
         ]  # fmt: skip
@@ -110,13 +104,14 @@ def rows_of(evaluation: AssetCheckEvaluation, week: str | None) -> list[dict[str
         {
             "asset": asset, "check": evaluation.check_name, "partition": week, "severity": severity,
             "outcome": outcome, "failing_rows": 0, "example": [],
+            "owner": str(evaluation.metadata["owner"].value) if "owner" in evaluation.metadata else None,
         }
     ]  # fmt: skip
 
 
-def not_run(key: dg.AssetCheckKey, week: str | None) -> dict[str, Any]:
+def not_run(key: dg.AssetCheckKey, week: str | None, owner: str) -> dict[str, Any]:
     """A check that gave no result counts as one that did not pass."""
     return {
         "asset": ".".join(key.asset_key.path), "check": key.name, "partition": week, "severity": "error",
-        "outcome": "not_run", "failing_rows": 0, "example": [],
+        "outcome": "not_run", "failing_rows": 0, "example": [], "owner": owner,
     }  # fmt: skip

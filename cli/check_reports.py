@@ -36,7 +36,7 @@ def show(results: Results, counts: dict[str, int], warned: int) -> None:
             label = "warn" if row["severity"] == "warn" else row["outcome"]
             example = f"  e.g. {row['example'][0]}" if row["example"] else ""
             out.print(
-                f"{label:<8} {row['asset']}.{row['check']}: {row['failing_rows']:,} rows{example}",
+                f"{label:<8} {row['asset']}.{row['check']} ({row['owner']}): {row['failing_rows']:,} rows{example}",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
     out.print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['not_run']} not run, {warned} warnings")
@@ -51,8 +51,9 @@ def as_markdown(results: Results, counts: dict[str, int], warned: int) -> str:
     if not broken:
         return title
     lines = [
-        f"| {row['asset']} | {row['check']} | {row['severity']} | {row['outcome']} | {row['failing_rows']:,} |"
+        f"| {row['asset']} | {row['check']} | {row['owner']} | {row['severity']} | {row['outcome']} | "
+        f"{row['failing_rows']:,} |"
         for row in broken
     ]
-    head = ["", "| table | rule | severity | outcome | failing rows |", "|---|---|---|---|---:|"]
+    head = ["", "| table | rule | owner | severity | outcome | failing rows |", "|---|---|---|---|---|---:|"]
     return "\n".join([title, *head[1:], *lines]) + "\n"

@@ -12,11 +12,15 @@ from dagster import AssetCheckEvaluation, DagsterInstance
 from rich.table import Table
 
 from assets.automation.runs import END_TAG, START_TAG
-from checks.asset_checks.audit import CHECKED_WEEK_TAG, CONTRACT_CHECK
+from checks.asset_checks.audit import CHECKED_WEEK_TAG
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
+from cli.selection import chosen_nodes
 from cli.session import session
+from resources.verdicts import CONTRACT_CHECK
 
 NOTHING: dict[str, Any] = {"outcome": "not_run", "version": None, "rows": 0, "broken_rules": {}}
+# So many results of a table are looked through.
+MOST = 1_000
 checks = typer.Typer(help="Results of checks over time.")
 
 
@@ -28,32 +32,35 @@ def group() -> None:
 @checks.command()
 @command
 def history(
-    table: str = typer.Argument(..., help="Table such as silver.dim_product."),
+    selection: list[str] = typer.Argument(..., help="Tables such as silver.dim_product, or layers."),
+    partition: str | None = typer.Option(None, "--partition", help="Only results about this business week."),
     limit: int = typer.Option(20, "--limit", min=1, help="At most so many results, newest first."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Every result of a table's contract check: when, over which weeks, and which rules did not hold."""
+    """Every result of the tables' contract checks: when, over which weeks, and which rules did not hold."""
     with session() as opened:
-        key = next((node.key for node in opened.nodes() if ".".join(node.key) == table), None)
-        if key is None:
-            stop(f"Unknown table {table}. `liftlake status` lists them.", WRONG_USE)
-        rows = past_results(opened.instance, dg.AssetCheckKey(dg.AssetKey(key), CONTRACT_CHECK), limit)
+        if partition is not None and partition not in opened.graph.week_keys():
+            stop(f"{partition} is no business week of this lake: give the first day of one.", WRONG_USE)
+        keys = [dg.AssetKey(node.key) for node in chosen_nodes(opened.nodes(), selection)]
+        found = [row for key in keys for row in past_results(opened.instance, key, partition)]
+    rows = sorted(found, key=lambda row: row["at"], reverse=True)[:limit]
     if as_json:
         print_json({"results": rows})
         return
-    shown = Table("at (UTC)", "weeks", "version", "rows", "outcome", "rules that did not hold")
+    shown = Table("at (UTC)", "table", "weeks", "version", "rows", "outcome", "rules that did not hold")
     for row in rows:
         broken = ", ".join(f"{rule} ({failing:,})" for rule, failing in row["broken_rules"].items())
         shown.add_row(
-            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["partition"] or "all", str(row["version"]), f"{row['rows']:,}",
-            row["outcome"], broken,
+            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["asset"], row["partition"] or "all", str(row["version"]),
+            f"{row['rows']:,}", row["outcome"], broken,
         )  # fmt: skip
     out.print(shown)
 
 
-def past_results(instance: DagsterInstance, key: dg.AssetCheckKey, limit: int) -> list[dict[str, Any]]:
-    """The newest evaluations of a contract check, with the weeks of their runs."""
-    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=limit)
+def past_results(instance: DagsterInstance, asset: dg.AssetKey, week: str | None = None) -> list[dict[str, Any]]:
+    """Every evaluation of a table's contract check, newest first, with the weeks of its run; all, or about one week."""
+    check = dg.AssetCheckKey(asset, CONTRACT_CHECK)
+    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=MOST)
     rows = []
     for record in records:
         event = record.event.dagster_event if record.event else None
@@ -64,7 +71,11 @@ def past_results(instance: DagsterInstance, key: dg.AssetCheckKey, limit: int) -
         else:
             # The run ended without a result, and a check that did not run has not passed.
             result = NOTHING
-        rows.append({"at": at, "run_id": record.run_id, "partition": partition_of(run.tags if run else {}), **result})
+        span = span_of(run.tags if run else {})
+        if week is None or span is None or span[0] <= week <= span[1]:
+            about = None if span is None else "...".join(dict.fromkeys(span))
+            name = ".".join(asset.path)
+            rows.append({"at": at, "asset": name, "run_id": record.run_id, "partition": about, **result})
     return rows
 
 
@@ -79,9 +90,10 @@ def result_of(evaluation: AssetCheckEvaluation) -> dict[str, Any]:
     }
 
 
-def partition_of(tags: Mapping[str, str]) -> str | None:
-    """The week or range of weeks that a run was about."""
+def span_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and last week that a run was about; None for the whole table."""
     first, last = tags.get(START_TAG), tags.get(END_TAG)
     if first and last:
-        return first if first == last else f"{first}...{last}"
-    return tags.get(CHECKED_WEEK_TAG) or tags.get("dagster/partition")
+        return first, last
+    only = tags.get(CHECKED_WEEK_TAG) or tags.get("dagster/partition")
+    return (only, only) if only else None

@@ -8,7 +8,7 @@ from datetime import timedelta
 import typer
 
 from cli.output import JSON_OPTION, command, err, out, print_json
-from cli.run import as_row, at_clock
+from cli.run import as_row, at_clock, say_stopped
 from cli.session import require_home, session, stop_failed
 from cli.status import lake_status, show
 from resources.settings import Lake, load_settings, write_lake
@@ -30,9 +30,10 @@ def demo(
     if next_week:
         settings = at_clock(settings, (settings.as_of + timedelta(days=7)).isoformat())
     with session(settings) as opened:
-        work = opened.work()
+        work, stopped = opened.outlook()
         if work:
             err.print(f"{len(work)} of {len(opened.nodes())} tables are behind.")
+        say_stopped(stopped)
         failures = opened.execute(work)
         if failures:
             stop_failed(opened.settings, failures)

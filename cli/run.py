@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
 import typer
 
-from assets.automation.plan import Work
-from cli.output import JSON_OPTION, WRONG_USE, command, err, out, print_json, stop
+from assets.automation.plan import Key, Work
+from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
+from cli.selection import chosen_nodes
 from cli.session import Session, session, stop_failed
 from resources.settings import Settings, load_settings, write_lake
 
-SELECTION = typer.Argument(None, help="Tables such as gold.demand_series; none means all that is behind.")
+SELECTION = typer.Argument(None, help="Tables such as gold.demand_series, or layers; none means all that is behind.")
 AS_OF = typer.Option(None, "--as-of", help="Move the lake's clock to this instant first, e.g. 2017-12-11T05:00:00Z.")
 
 
@@ -20,15 +22,16 @@ AS_OF = typer.Option(None, "--as-of", help="Move the lake's clock to this instan
 def plan(as_json: bool = JSON_OPTION) -> None:
     """What would be rebuilt, and why. Runs nothing."""
     with session() as opened:
-        work = opened.work()
+        work, stopped = opened.outlook()
     if as_json:
-        print_json({"work": [as_row(item) for item in work]})
-    elif not work:
+        print_json({"work": [as_row(item) for item in work], "stopped": stopped_rows(stopped)})
+        return
+    if not work:
         out.print("Nothing is behind.")
-    else:
-        for item in work:
-            weeks = f"  weeks {item.weeks[0]} to {item.weeks[1]}" if item.weeks else ""
-            out.print(f"{'.'.join(item.key):<32} {item.reason}{weeks}", highlight=False, soft_wrap=True)
+    for item in work:
+        weeks = f"  weeks {item.weeks[0]} to {item.weeks[1]}" if item.weeks else ""
+        out.print(f"{'.'.join(item.key):<32} {item.reason}{weeks}", highlight=False, soft_wrap=True)
+    say_stopped(stopped)
 
 
 @command
@@ -43,8 +46,14 @@ def run(
     """Rebuild what is behind; with a selection, rebuild just that. Exit code 1 when a step or check says no."""
     settings = at_clock(load_settings(), as_of)
     with session(settings) as opened:
-        work = selected(opened, selection, partition or first, partition or last) if selection else opened.work()
-        finish(opened, work, as_json=as_json)
+        work, stopped = opened.outlook()
+        if selection:
+            asked = selected(opened, selection, partition or first, partition or last)
+            # A check that is due comes first: without it nobody knows what the selection would be built on.
+            due = [item for item in work if not item.changes and item.key not in {other.key for other in asked}]
+            work = due + [item for item in asked if item.key not in stopped]
+            stopped = {item.key: stopped[item.key] for item in asked if item.key in stopped}
+        finish(opened, work, stopped, as_json=as_json)
 
 
 def at_clock(settings: Settings, as_of: str | None) -> Settings:
@@ -61,36 +70,46 @@ def at_clock(settings: Settings, as_of: str | None) -> Settings:
 
 
 def selected(opened: Session, names: list[str], first: str | None, last: str | None) -> list[Work]:
-    """The named tables as work, in graph order, for the given or all wanted weeks."""
-    nodes = {".".join(node.key): node for node in opened.nodes() if node.has_step}
-    unknown = [name for name in names if name not in nodes]
-    if unknown:
-        stop(f"Unknown table {', '.join(unknown)}. `liftlake status` lists them.", WRONG_USE)
+    """The named tables and layers as work, in graph order, for the given or all wanted weeks."""
+    nodes = chosen_nodes([node for node in opened.nodes() if node.has_step], names)
     known = set(opened.graph.week_keys())
     wrong = [week for week in (first, last) if week is not None and week not in known]
     if wrong:
         stop(f"{', '.join(wrong)} is not the first day of a business week of this lake.", WRONG_USE)
     work = []
-    for name, node in nodes.items():
-        if name in names:
-            weeks = node.wanted
-            if weeks is not None and (first or last):
-                weeks = (
-                    date.fromisoformat(first) if first else weeks[0],
-                    date.fromisoformat(last) if last else weeks[1],
-                )
-            work.append(Work(node.key, "asked for", weeks))
+    for node in nodes:
+        weeks = node.wanted
+        if weeks is not None and (first or last):
+            weeks = (
+                date.fromisoformat(first) if first else weeks[0],
+                date.fromisoformat(last) if last else weeks[1],
+            )
+        work.append(Work(node.key, "asked for", weeks))
     return work
 
 
-def finish(opened: Session, work: list[Work], *, as_json: bool) -> None:
-    """Execute the work and say how it ended."""
+def stopped_rows(stopped: Mapping[Key, str]) -> list[dict[str, str]]:
+    return [{"table": ".".join(key), "reason": reason} for key, reason in stopped.items()]
+
+
+def say_stopped(stopped: Mapping[Key, str]) -> None:
+    """One line for every table that has to wait."""
+    for key, reason in stopped.items():
+        err.print(f"{'.'.join(key)} waits: it {reason}.", highlight=False, soft_wrap=True)
+
+
+def finish(opened: Session, work: list[Work], stopped: Mapping[Key, str], *, as_json: bool) -> None:
+    """Execute the work and say how it ended; what had to wait for a broken table is no success."""
+    say_stopped(stopped)
     failures = opened.execute(work)
     if as_json:
         outcome = [{"name": item.name, "reason": item.reason} for item in failures]
-        print_json({"materialised": [as_row(item) for item in work] if not failures else [], "failures": outcome})
+        made = [as_row(item) for item in work] if not failures else []
+        print_json({"materialised": made, "failures": outcome, "stopped": stopped_rows(stopped)})
     if failures:
         stop_failed(opened.settings, failures)
+    if stopped:
+        stop(f"{len(stopped)} tables wait for a table that broke its contract: mend it, then run again.", SAYS_NO)
     if not as_json:
         err.print(f"{len(work)} tables rebuilt." if work else "Nothing was behind.")
 

@@ -15,17 +15,21 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assets.automation.plan import Node, Run, Work, as_runs, plan
+from assets.automation.plan import Key, Node, Run, Work, as_runs, plan
 from assets.automation.runs import Failed, execute
 from assets.automation.state import nodes_of, state_of
+from assets.automation.stops import stopped_by
 from assets.graph import Graph
+from assets.lineage import consumers, read_manifest
 from cli.output import SAYS_NO, WRONG_USE, err, stop
-from definitions import build_definitions, build_graph
+from definitions import build_definitions, build_graph, graph_assets
+from resources.dbt import manifest_path
 from resources.instance import open_instance
 from resources.lake import Lake
 from resources.preconditions import full_disk, writable_home
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
+from resources.verdicts import Fault
 
 STEP_ENDS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 
@@ -43,24 +47,71 @@ class Session:
     def nodes(self) -> list[Node]:
         return nodes_of(self.definitions, self.graph)
 
-    def work(self) -> list[Work]:
-        """What is behind, upstream first."""
+    def outlook(self) -> tuple[list[Work], dict[Key, str]]:
+        """What is behind, upstream first, and what has to wait for a table that broke its contract, with the reason."""
         nodes = self.nodes()
-        return plan(nodes, state_of(self.lake, self.graph, nodes))
+        state = state_of(self.lake, self.graph, nodes, self.instance)
+        stopped = self.stopped_by(state.faults)
+        return plan(nodes, state, stopped), stopped
+
+    def stopped_by(self, faults: Mapping[Key, Fault]) -> dict[Key, str]:
+        """The tables that use what is broken."""
+        if not faults:
+            return {}
+        manifest = read_manifest(manifest_path(self.settings))
+        return stopped_by(faults, consumers(self.graph, graph_assets(self.graph), manifest))
 
     def execute(self, work: Sequence[Work]) -> list[Failed]:
-        """Run the work with a progress bar; stops at the first run that fails and returns why."""
+        """Run the work with a progress bar, and return why some of it failed.
+
+        A table that breaks its contract stops what uses the broken columns; the rest goes on. Any other failure ends
+        the work.
+        """
+        failures: list[Failed] = []
+        faults: dict[Key, Fault] = {}
+        rest = list(work)
+        while rest:
+            done, failed = self._attempt(rest)
+            failures += failed
+            found = {_key(item.name): item.fault for item in failed if item.fault is not None}
+            if not failed or len(found) < len(failed):
+                return failures
+            faults |= found
+            out = {*done, *faults, *self.stopped_by(faults)}
+            before, rest = rest, [item for item in rest if item.key not in out]
+            assert len(rest) < len(before)
+        return failures
+
+    def _attempt(self, work: Sequence[Work]) -> tuple[set[Key], list[Failed]]:
+        """Run the work up to the first run that fails: the tables that were written, and what failed."""
         self.lake.claim()
         runs = as_runs(work, self.nodes())
+        done: set[Key] = set()
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         log = (self.settings.logs / "run.log").open("a", encoding="utf-8")
         # dbt's own lines go to a log: stdout belongs to the command's answer.
         with log, redirect_stdout(log), _progress(runs) as on_event:
             for run in runs:
-                failures = execute(self.definitions, self.instance, run, on_event)
+                failures = execute(self.definitions, self.instance, run, noting(on_event, done))
                 if failures:
-                    return failures
-        return []
+                    return done, failures
+        return done, []
+
+
+def noting(on_event: Callable[[DagsterEvent], None], done: set[Key]) -> Callable[[DagsterEvent], None]:
+    """The listener, which also notes every table that is written."""
+
+    def listen(event: DagsterEvent) -> None:
+        if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
+            done.add(_key(".".join(event.asset_key.path)))
+        on_event(event)
+
+    return listen
+
+
+def _key(name: str) -> Key:
+    layer, _, table = name.partition(".")
+    return layer, table
 
 
 def stop_failed(settings: Settings, failures: Sequence[Failed]) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from checks.asset_checks.freshness import late_sources
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import Session, session
 from resources.ages import table_ages
@@ -35,7 +36,7 @@ def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
     """The object that `status --json` promises."""
     contracts = list(opened.graph.contracts.values())
     held = holdings(opened.lake, contracts, with_digests=with_digests)
-    ages = table_ages(opened.lake, contracts)
+    ages = table_ages(opened.lake, contracts, opened.graph.mapping)
     tables: dict[str, Any] = {}
     for contract in contracts:
         name = contract.published_name
@@ -46,6 +47,7 @@ def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
                 "rows": holding.rows,
                 "version": holding.version,
                 "fresh": ages[name].is_fresh,
+                "late": late_sources(ages[name]),
                 "digest": holding.digest,
             }
     return {"as_of": opened.settings.as_of, "tables": tables, "champions": champions(opened)}
@@ -73,5 +75,12 @@ def show(content: dict[str, Any]) -> None:
         ]
         table.add_row(name, f"{row['rows']:,}", str(row["version"]), "yes" if row["fresh"] else "LATE", *counts)
     out.print(table)
+    for name, row in content["tables"].items():
+        for late in row["late"]:
+            who = f" of {late['source']}" if late["source"] else ""
+            weeks = f"; no row for the weeks of {', '.join(late['missing_weeks'])}" if late["missing_weeks"] else ""
+            out.print(
+                f"LATE {name}{who}: newest row {late['newest'] or 'none'}{weeks}", highlight=False, soft_wrap=True
+            )
     for model, champion in content["champions"].items():
         out.print(f"champion {model}: {champion['model_version'][:12]} since {champion['since']:%Y-%m-%d}")

@@ -9,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ml.closed_days import ClosedDays
 from resources.records import Format, Text
 from resources.settings import PROJECT_ROOT, LakeDefaults, Settings
 
 SOURCES = PROJECT_ROOT / "assets" / "bronze" / "sources"
 SALES_ONLY = "'sale'"
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS = get_args(Weekday)
 
 
 class MappingError(ValueError):
@@ -107,11 +109,18 @@ class Dirt(_Part):
     where: str
 
 
+class Closed(_Part):
+    """Days on which the source's business is closed: every such weekday, and single dates, in the source's zone."""
+
+    weekdays: tuple[Weekday, ...] = ()
+    dates: tuple[date, ...] = ()
+
+
 class SourceMapping(_Part):
     """A whole mapping file. `sha256` is the digest of its bytes.
 
     `usd_per_currency_unit` is the one rate at which amounts become US dollars; `{usd}` stands for it in expressions.
-    `lake` is what a lake of this source starts from (`lake.yaml`).
+    Days of `closed` do not count as lateness. `lake` is what a lake of this source starts from (`lake.yaml`).
     """
 
     source: str
@@ -119,7 +128,8 @@ class SourceMapping(_Part):
     notice: str
     files: Files | None = None
     timezone: str
-    first_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    first_weekday: Weekday
+    closed: Closed = Closed()
     currency: str
     usd_per_currency_unit: Decimal = Field(default=Decimal(1), gt=0)
     snapshot_at: datetime
@@ -160,6 +170,12 @@ class SourceMapping(_Part):
             self.tables["pos_lines"].columns.get("line_kind", SALES_ONLY) if "pos_lines" in self.tables else SALES_ONLY
         )
         return frozenset(f"bronze.{name}" for name in self.tables) | ({"returns"} if kinds != SALES_ONLY else set())
+
+    @property
+    def closed_days(self) -> ClosedDays:
+        """The calendar of `closed`."""
+        weekdays = frozenset(WEEKDAYS.index(name) for name in self.closed.weekdays)
+        return ClosedDays(self.timezone, weekdays, frozenset(self.closed.dates))
 
     def folder(self, settings: Settings) -> Path:
         """The folder that holds the source's files.

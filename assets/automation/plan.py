@@ -6,11 +6,12 @@ reading the lake (state) or executing (runs). Pure, so that every rule is tested
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from resources.lake import Provenance
+from resources.verdicts import Fault
 
 Key = tuple[str, str]
 Weeks = tuple[date, date]
@@ -45,21 +46,26 @@ class State:
         tokens: version of every table that readers see.
         new_files: source table -> names of files that are not in the ledger.
         changed_weeks: (table, token) -> the business weeks that arrived after that token; None: no week known.
+        unchecked: tables of which no audit has seen the version that readers see.
+        faults: tables of which the audit of that version did not pass; what uses the broken columns waits.
     """
 
     made_from: Mapping[Key, Provenance]
     tokens: Mapping[Key, str]
     new_files: Mapping[Key, Sequence[str]]
     changed_weeks: Mapping[tuple[Key, str], Weeks | None] = field(default_factory=dict)
+    unchecked: frozenset[Key] = frozenset()
+    faults: Mapping[Key, Fault] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Work:
-    """One asset to materialise: for which weeks, and the reason in words."""
+    """One asset to materialise: for which weeks, and why. `changes` is false where only its check is due."""
 
     key: Key
     reason: str
     weeks: Weeks | None
+    changes: bool = True
 
 
 @dataclass
@@ -70,17 +76,19 @@ class Run:
     weeks: Weeks | None = None
 
 
-def plan(nodes: Sequence[Node], state: State) -> list[Work]:
+def plan(nodes: Sequence[Node], state: State, stopped: Collection[Key] = ()) -> list[Work]:
     """The assets that are behind, upstream first.
 
     Args:
         nodes: all assets in topological order.
         state: what the lake holds.
+        stopped: assets that have to wait; what stands below them goes on with what was published before.
     """
     names = {node.key: ".".join(node.key) for node in nodes}
     found: dict[Key, Work] = {}
     for node in nodes:
-        work = _work(node, state, found, names) if node.has_step else None
+        is_open = node.has_step and node.key not in stopped
+        work = _work(node, state, found, names) if is_open else None
         if work is not None:
             found[node.key] = work
     return list(found.values())
@@ -88,19 +96,18 @@ def plan(nodes: Sequence[Node], state: State) -> list[Work]:
 
 def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[Key, str]) -> Work | None:
     made_from = state.made_from.get(node.key)
-    if node.key in state.new_files:
-        return Work(node.key, f"new files: {', '.join(state.new_files[node.key])}", node.wanted)
-    if node.key not in state.tokens:
-        return Work(node.key, "not in the lake yet", node.wanted)
+    own = _own_reason(node, state, made_from)
+    if own is not None:
+        return Work(node.key, own, node.wanted)
+    if node.key in state.unchecked:
+        return Work(node.key, "no check has seen its newest version", node.wanted, changes=False)
     if made_from is None:
         return None
-    if made_from.code != node.code:
-        return Work(node.key, "its code, contract or settings changed", node.wanted)
     reasons: list[str] = []
     ranges: list[Weeks | None] = []
     for dep in node.deps:
         token = made_from.inputs.get(names[dep])
-        if dep in planned:
+        if dep in planned and planned[dep].changes:
             reasons.append(f"{names[dep]} is rebuilt")
             ranges.append(_reach(node, dep, planned[dep].weeks))
         elif token != state.tokens.get(dep):
@@ -112,6 +119,16 @@ def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[
     if not reasons:
         return None
     return Work(node.key, "; ".join(reasons), _union(ranges, node.wanted))
+
+
+def _own_reason(node: Node, state: State, made_from: Provenance | None) -> str | None:
+    """Why all of a table is behind, whatever its inputs are."""
+    if node.key in state.new_files:
+        return f"new files: {', '.join(state.new_files[node.key])}"
+    if node.key not in state.tokens:
+        return "not in the lake yet"
+    is_other = made_from is not None and made_from.code != node.code
+    return "its code, contract or settings changed" if is_other else None
 
 
 def _reach(node: Node, dep: Key, changed: Weeks | None) -> Weeks | None:

@@ -15,6 +15,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, EventLogEnt
 
 from assets.automation.jobs import WHOLE_GRAPH
 from assets.automation.plan import Run
+from resources.verdicts import CONTRACT_CHECK, Fault, fault_of
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 OWN_ERRORS = ("assets.", "checks.", "ml.", "resources.")
@@ -23,10 +24,11 @@ START_TAG, END_TAG = "dagster/asset_partition_range_start", "dagster/asset_parti
 
 @dataclass(frozen=True)
 class Failed:
-    """A step or a blocking check that said no: its name and why."""
+    """A step or a blocking check that said no: its name and why; `fault` is what a contract check found broken."""
 
     name: str
     reason: str
+    fault: Fault | None = None
 
 
 def execute(
@@ -76,7 +78,8 @@ def failures_in(event: DagsterEvent) -> list[Failed]:
         evaluation = event.asset_check_evaluation_data
         if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.ERROR:
             return []
-        return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation))]
+        fault = fault_of(evaluation) if evaluation.check_name == CONTRACT_CHECK else None
+        return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation), fault)]
     if event.event_type == DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
         # Our own errors say what to do; below them lies what they came from.

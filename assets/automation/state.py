@@ -16,6 +16,7 @@ from resources.delivery_plan import is_settled
 from resources.lake import Lake, Provenance
 from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
+from resources.verdicts import Fault, newest_audit
 
 
 def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
@@ -49,8 +50,12 @@ def _wanted_weeks(graph: Graph) -> Mapping[str, Weeks]:
     return {"covered": (keys[0], keys[-1]), "closed": (keys[0], cutoff), "issue": (cutoff, cutoff)}
 
 
-def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node]) -> State:
-    """What the lake holds of the graph's tables; the source's files are hashed again."""
+def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.DagsterInstance) -> State:
+    """What the lake holds of the graph's tables; the source's files are hashed again.
+
+    Bronze is read as it is, so its audits decide what may be built on it; any other table is read as published, and no
+    unaudited version is.
+    """
     made_from: dict[Key, Provenance] = {}
     tokens: dict[Key, str] = {}
     for node in nodes:
@@ -67,7 +72,16 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node]) -> State:
             if publication is not None:
                 tokens[node.key] = str(publication.version)
                 made_from[node.key] = publication.provenance
-    return State(made_from, tokens, _new_files(lake, graph), _changed_weeks(lake, nodes, made_from, tokens))
+    audits = {
+        node.key: newest_audit(instance, graph.contracts[node.key], int(tokens[node.key]))
+        for node in nodes
+        if node.key[0] == "bronze" and node.has_step and node.key in tokens
+    }
+    return State(
+        made_from, tokens, _new_files(lake, graph), _changed_weeks(lake, nodes, made_from, tokens),
+        unchecked=frozenset(key for key, audit in audits.items() if audit is False),
+        faults={key: audit for key, audit in audits.items() if isinstance(audit, Fault)},
+    )  # fmt: skip
 
 
 def _new_files(lake: Lake, graph: Graph) -> dict[Key, list[str]]:

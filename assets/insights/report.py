@@ -133,7 +133,7 @@ def freshness_frame(lake: Lake, graph: Graph) -> pl.DataFrame:
             "sla_days": age.allowed / timedelta(days=1),
             "is_fresh": age.is_fresh,
         }
-        for name, age in table_ages(lake, published).items()
+        for name, age in table_ages(lake, published, graph.mapping).items()
     ]
     return pl.DataFrame(rows, schema=FRESHNESS_COLUMNS).sort("table_name")
 

@@ -7,7 +7,6 @@ so that nothing downstream can start on an unaudited version.
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
@@ -15,9 +14,9 @@ from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from resources.lake import Lake
-from resources.validation import RuleResult, Verdict, audit
+from resources.validation import Verdict, audit
+from resources.verdicts import CONTRACT_CHECK, verdict_metadata
 
-CONTRACT_CHECK = "contract"
 # On a run that checks one business week and makes nothing.
 CHECKED_WEEK_TAG = "liftlake/checked_week"
 
@@ -40,14 +39,14 @@ def _audit_check(contract: Contract, by_name: Mapping[str, Contract]) -> dg.Asse
     def contract_check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         week = context.run.tags.get(CHECKED_WEEK_TAG)
         if week is not None:
-            verdict, version = audit_weeks(
-                lake, contract, by_name, (date.fromisoformat(week), date.fromisoformat(week))
-            )
-            return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version))
+            only = (date.fromisoformat(week), date.fromisoformat(week))
+            verdict, version = audit_weeks(lake, contract, by_name, only)
+            metadata = verdict_metadata(verdict, version, contract, only)
+            return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
         verdict, version = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
         if verdict.passed:
             publish_if_new(lake, contract, version)
-        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version))
+        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version, contract))
 
     return contract_check
 
@@ -103,33 +102,3 @@ def publish_if_new(lake: Lake, contract: Contract, version: int) -> None:
                 allow_retries=False,
             )
         lake.publish(contract, version, made_from)
-
-
-def verdict_metadata(verdict: Verdict, version: int) -> dict[str, Any]:
-    """What the UI and the command line show of an audit."""
-    return {
-        "rows_audited": verdict.row_count,
-        "delta_version": version,
-        "failed_rules": len(verdict.failures),
-        "failing_rows": max((result.failing_rows for result in verdict.failures), default=0),
-        "rules": dg.MetadataValue.json([_shown(result) for result in verdict.results]),
-        "summary": dg.MetadataValue.md(_markdown(verdict)),
-    }
-
-
-def _shown(result: RuleResult) -> dict[str, object]:
-    return {
-        "rule": result.rule_id,
-        "kind": result.kind,
-        "severity": result.severity,
-        "outcome": result.outcome,
-        "failing_rows": result.failing_rows,
-        "example": result.example,
-    }
-
-
-def _markdown(verdict: Verdict) -> str:
-    if not verdict.failures:
-        return f"All {len(verdict.results)} rules hold on {verdict.row_count:,} rows."
-    lines = [f"| {r.rule_id} | {r.severity} | {r.outcome} | {r.failing_rows:,} |" for r in verdict.failures]
-    return "| rule | severity | outcome | failing rows |\n|---|---|---|---:|\n" + "\n".join(lines)

@@ -34,7 +34,7 @@ from checks.contracts.foreign_types import spark_type
 from checks.contracts.model import CLASSIFICATIONS, Column, Contract, Freshness, Rule
 from checks.contracts.odcs import read_document
 from checks.contracts.place import ContractError, Place
-from checks.contracts.service_levels import freshness_of_document
+from checks.contracts.service_levels import level_of_document
 
 Kind = Literal["table", "key", "column", "option", "relationship", "quality", "sla"]
 KINDS: tuple[Kind, ...] = ("table", "key", "column", "option", "relationship", "quality", "sla")
@@ -117,7 +117,7 @@ def read_coverage(path: Path) -> Coverage:
         draft = drafts[draft.name] = replace(draft, primary_key=key, rules=tuple(_rules(found, table, drafts, spot)))
     for index, entry in enumerate(raw.get("slaProperties") or []):
         spot = place.at("slaProperties", index)
-        promise = found.read("sla", spot, lambda entry=entry, spot=spot: freshness_of_document(entry, drafts, spot))
+        promise = found.read("sla", spot, lambda entry=entry, spot=spot: level_of_document(entry, drafts, spot))
         if promise is not None:
             drafts[promise[0]] = replace(drafts[promise[0]], freshness=promise[1])
     for index, table in enumerate(tables):

@@ -89,7 +89,10 @@ def _section(contract: Contract) -> str:
 def _freshness(contract: Contract) -> str:
     days, column = contract.freshness.days, contract.freshness.column
     limit = f"{days:g} days"
-    return f"as fresh as its inputs, {limit}" if column is None else f"newest {column} at most {limit} before as_of"
+    weekly = "; rows for every business week" if contract.freshness.every_week else ""
+    if column is None:
+        return f"as fresh as its inputs, {limit}{weekly}"
+    return f"newest {column} at most {limit} before as_of{weekly}"
 
 
 def _cell(text: str) -> str:

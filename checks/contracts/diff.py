@@ -165,6 +165,11 @@ def _freshness(old: Contract, new: Contract) -> Iterator[Change]:
     if before.column != now.column:
         text = f"freshness is told by {now.column or 'the inputs'}, was {before.column or 'the inputs'}"
         yield breaking(table, "sla_changed", text, "readers")
+    if before.every_week != now.every_week:
+        if before.every_week:
+            yield breaking(table, "sla_loosened", "rows for every business week are promised no more", "readers")
+        else:
+            yield Change(table, "sla_tightened", "rows are promised for every business week", "additive")
     if before.days != now.days:
         text = f"freshness goes from {before.days:g} to {now.days:g} days"
         if now.days > before.days:

@@ -26,7 +26,7 @@ from checks.contracts.odcs import custom_properties, read_document, refuse_unsup
 from checks.contracts.place import ContractError, Place, attempt
 from checks.contracts.quality import Table, owner_of, table_rule
 from checks.contracts.relationships import foreign_key
-from checks.contracts.service_levels import FRESHNESS, read_freshness
+from checks.contracts.service_levels import FREQUENCY, FRESHNESS, read_frequency, read_freshness
 from checks.contracts.standard import API_VERSION
 
 __all__ = ["FOLDER", "ContractError", "Draft", "draft_contract", "draft_contracts", "load_contract", "load_contracts"]
@@ -197,9 +197,12 @@ def _table_rules(table: SchemaObject, facts: Table, place: Place, errors: list[C
 
 def _freshness(document: OpenDataContractStandard, name: str, columns: tuple[Column, ...], place: Place) -> Freshness:
     entries = document.slaProperties or []
-    if [entry.property for entry in entries] != [FRESHNESS]:
-        raise place.at("slaProperties").error(f"must hold exactly one property: {FRESHNESS}")
-    return read_freshness(entries[0], name, columns, place.at("slaProperties", 0))
+    if [entry.property for entry in entries] not in ([FRESHNESS], [FRESHNESS, FREQUENCY]):
+        raise place.at("slaProperties").error(f"must hold {FRESHNESS}, and {FREQUENCY} after it or nothing")
+    level = read_freshness(entries[0], name, columns, place.at("slaProperties", 0))
+    for entry in entries[1:]:
+        level = read_frequency(entry, name, columns, level, place.at("slaProperties", 1))
+    return level
 
 
 def _require_sound(contract: Contract, place: Place) -> None:

@@ -76,11 +76,12 @@ class Freshness:
     """The newest `column` is at most `days` before the lake's clock.
 
     `column` is None for a table whose rows carry no time (a key or a lookup table): it is as fresh as its
-    inputs.
+    inputs. `every_week` promises rows for every business week in which the source's business was open.
     """
 
     days: float
     column: str | None
+    every_week: bool = False
 
 
 def _finite(column: str) -> Rule:

@@ -1,11 +1,13 @@
 """The service levels of a contract: ODCS slaProperties to `Freshness`.
 
-Belongs here: the one property that is checked. Does not belong here: how freshness is measured (`checks.asset_checks`).
+Belongs here: the two properties that are checked, freshness and a frequency of one business week. Does not belong here:
+how they are measured (`resources.ages`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from open_data_contract_standard.model import ServiceLevelAgreementProperty
@@ -13,7 +15,8 @@ from open_data_contract_standard.model import ServiceLevelAgreementProperty
 from checks.contracts.model import Column, Contract, Freshness
 from checks.contracts.place import Place
 
-FRESHNESS = "freshness"
+FRESHNESS, FREQUENCY = "freshness", "frequency"
+WEEK_COLUMN, WEEK_DAYS = "week_start_date", 7
 _DAYS_PER_UNIT = {"d": 1.0, "h": 1.0 / 24.0}
 
 
@@ -36,15 +39,28 @@ def read_freshness(
     return Freshness(entry.value * _DAYS_PER_UNIT[entry.unit], column or None)
 
 
-def freshness_of_document(
-    entry: Mapping[str, Any], tables: Mapping[str, Contract], place: Place
-) -> tuple[str, Freshness]:
-    """(table, its freshness) of one service level of any ODCS document; ContractError when it is another promise."""
+def read_frequency(
+    entry: ServiceLevelAgreementProperty, table: str, columns: Sequence[Column], level: Freshness, place: Place
+) -> Freshness:
+    """The freshness with the promise of rows for every business week; ContractError for any other frequency."""
+    if entry.value != WEEK_DAYS or entry.unit != "d":
+        raise place.at("value").error(f"must be {WEEK_DAYS} with the unit d: the business week is what is counted")
+    if entry.element != f"{table}.{WEEK_COLUMN}" or WEEK_COLUMN not in {column.name for column in columns}:
+        raise place.at("element").error(f"must be {table}.{WEEK_COLUMN}, a column of the table")
+    return replace(level, every_week=True)
+
+
+def level_of_document(entry: Mapping[str, Any], tables: Mapping[str, Contract], place: Place) -> tuple[str, Freshness]:
+    """(table, its freshness) with one service level of any ODCS document; ContractError when it is another promise."""
     name = entry.get("property")
-    if name != FRESHNESS:
-        raise place.error(f"{name!r} is not checked here; what is checked is {FRESHNESS}")
+    if name not in (FRESHNESS, FREQUENCY):
+        raise place.error(f"{name!r} is not checked here; what is checked is {FRESHNESS} and {FREQUENCY}")
     table = str(entry.get("element")).partition(".")[0]
     if table not in tables:
         raise place.at("element").error(f"{table!r} is no table of this document")
     level = ServiceLevelAgreementProperty.model_validate(dict(entry))
-    return table, read_freshness(level, table, tables[table].columns, place)
+    contract = tables[table]
+    if name == FREQUENCY:
+        return table, read_frequency(level, table, contract.columns, contract.freshness, place)
+    found = read_freshness(level, table, contract.columns, place)
+    return table, replace(found, every_week=contract.freshness.every_week)

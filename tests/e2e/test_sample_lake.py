@@ -180,3 +180,20 @@ def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
     assert [(row["partition"], row["outcome"]) for row in past] == [("2017-06-12", "passed"), (None, "failed")]
     published = sample.sql("SELECT COUNT(*) AS n FROM gold.demand_series WHERE net_sales_usd > gross_sales_usd")
     assert published["n"][0] == 0
+
+
+def test_a_broken_table_stops_its_users_and_nobody_else(sample: SampleLake, built: dict[str, Any]):
+    """Bronze is read as it is: its users wait in the run that finds the fault and in the next, others are built."""
+    sound = sample.sql("DESCRIBE HISTORY bronze.campaigns LIMIT 1")["version"][0]
+    sample.sql("UPDATE bronze.campaigns SET end_date = date_sub(start_date, 1) WHERE campaign_id = '1'")
+    found = sample.liftlake("run", "bronze.campaigns", "silver.fct_offer_exposures", "silver.dim_store", code=1)
+    assert [item["name"] for item in found["failures"]] == ["bronze.campaigns"]
+    assert "campaign_dates_ordered" in found["failures"][0]["reason"]
+    again = sample.liftlake("run", "silver.fct_offer_exposures", "silver.dim_store", code=1)
+    assert [row["table"] for row in again["stopped"]] == ["silver.fct_offer_exposures"]
+    assert "end_date" in again["stopped"][0]["reason"]
+    assert [row["table"] for row in again["materialised"]] == ["silver.dim_store"]
+    sample.sql(f"RESTORE TABLE bronze.campaigns TO VERSION AS OF {sound}")
+    mended = sample.liftlake("run")
+    assert {row["table"] for row in mended["materialised"]} >= {"bronze.campaigns", "silver.fct_offer_exposures"}
+    assert (mended["failures"], mended["stopped"]) == ([], [])

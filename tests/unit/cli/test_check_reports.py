@@ -12,7 +12,8 @@ from cli.check_reports import as_markdown, write_junit
 def result(check: str, outcome: str = "passed", severity: str = "error", failing_rows: int = 0) -> dict[str, Any]:
     return {
         "asset": "silver.dim_store", "check": check, "partition": None, "severity": severity, "outcome": outcome,
-        "failing_rows": failing_rows, "example": [{"store_id": "330"}] if failing_rows else [],
+        "owner": "team:data-platform", "failing_rows": failing_rows,
+        "example": [{"store_id": "330"}] if failing_rows else [],
     }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def test_junit_fails_what_failed_or_did_not_run_and_no_warning(tmp_path: Path):
 def test_markdown_names_rules_and_counts_but_shows_no_row():
     text = as_markdown(RESULTS, COUNTS, warned=1)
     assert text.startswith("**1 passed, 1 failed, 1 not run, 1 warnings**")
-    assert "| silver.dim_store | range | error | failed | 1,234 |" in text
+    assert "| silver.dim_store | range | team:data-platform | error | failed | 1,234 |" in text
     assert "330" not in text
     assert "key" not in text
 

@@ -85,3 +85,23 @@ def test_runs_are_few_and_never_wait_for_a_later_one():
 def test_a_table_without_a_step_is_never_planned():
     nodes = [*NODES, Node(("bronze", "ingest_ledger"), (EVENTS,), "x", has_step=False)]
     assert plan(nodes, settled()) == []
+
+
+def test_a_version_that_no_check_has_seen_is_checked_before_anything_is_built_on_it():
+    state = settled(unchecked=frozenset({EVENTS}))
+    assert [(item.key, item.changes) for item in plan(NODES, state)] == [(EVENTS, False)]
+    moved = settled(unchecked=frozenset({EVENTS}), tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"})
+    work = plan(NODES, moved)
+    assert [item.key for item in work] == [EVENTS, LINES, SERIES, MODEL]
+    assert next(run.keys[0] for run in as_runs(work, NODES)) == EVENTS
+
+
+def test_what_uses_a_broken_column_waits_and_the_rest_goes_on():
+    other = Node(("silver", "stores"), (EVENTS,), "o1")
+    state = settled(
+        tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1", other.key: "1"},
+        made_from={**settled().made_from, other.key: Provenance("o1", {"bronze.events": "4"})},
+    )
+    nodes = [*NODES, other]
+    assert {item.key for item in plan(nodes, state)} == {LINES, SERIES, MODEL, other.key}
+    assert [item.key for item in plan(nodes, state, stopped={LINES})] == [other.key]

@@ -37,8 +37,8 @@ def test_weeks_of_an_ingest_come_from_its_materialisations():
     def lookups() -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata={"files": "none"})
 
-    instance = dg.DagsterInstance.ephemeral()
-    done = dg.materialize([receipts, lookups], instance=instance)
-    assert ingested_weeks(instance, done.run_id) == ("2017-01-09", "2017-01-16")
-    nothing = dg.materialize([lookups], instance=instance)
-    assert ingested_weeks(instance, nothing.run_id) is None
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([receipts, lookups], instance=instance)
+        assert ingested_weeks(instance, done.run_id) == ("2017-01-09", "2017-01-16")
+        nothing = dg.materialize([lookups], instance=instance)
+        assert ingested_weeks(instance, nothing.run_id) is None

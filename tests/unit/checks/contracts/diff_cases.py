@@ -220,6 +220,13 @@ CASES: dict[str, tuple[Alter, str, str, tuple[str, ...], str]] = {
     ),
     "sla tightened": (with_values(freshness=Freshness(4, None)), "sla_tightened", "additive", (), "8 to 4 days"),
     "sla loosened": (with_values(freshness=Freshness(9, None)), "sla_loosened", "breaking", READERS, "8 to 9 days"),
+    "sla of every week": (
+        with_values(freshness=Freshness(8, None, every_week=True)),
+        "sla_tightened",
+        "additive",
+        (),
+        "every business week",
+    ),
     "sla of another column": (
         with_values(freshness=Freshness(8, "event_at")),
         "sla_changed",

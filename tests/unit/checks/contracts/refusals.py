@@ -71,11 +71,17 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
         "one sentence",
     ),
     "no table description": (_set("schema.0.description", ""), "schema[0].description", "what the table is for"),
-    "no freshness": (_drop("slaProperties"), "slaProperties", "exactly one property: freshness"),
+    "no freshness": (_drop("slaProperties"), "slaProperties", "must hold freshness"),
     "further service level": (
         lambda d: d["slaProperties"].append({"property": "retention", "value": 1}),
         "slaProperties",
-        "exactly one property: freshness",
+        "must hold freshness, and frequency after it",
+    ),
+    "frequency of a day": (_set("slaProperties.1.value", 1), "slaProperties[1].value", "business week"),
+    "frequency of another column": (
+        _set("slaProperties.1.element", "pos_lines.event_at"),
+        "slaProperties[1].element",
+        "pos_lines.week_start_date",
     ),
     "freshness of no column": (
         _set("slaProperties.0.element", "pos_lines.nothing"),

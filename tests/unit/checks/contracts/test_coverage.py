@@ -111,7 +111,10 @@ def test_some_parts_and_their_reasons() -> None:
     assert "'receiver_types.type_code' is no emitted column" in text(
         "full-example", "schema[1].properties[3].relationships[0]"
     )
-    assert text("full-example", "slaProperties[4]") == "'retention' is not checked here; what is checked is freshness"
+    assert (
+        text("full-example", "slaProperties[4]")
+        == "'retention' is not checked here; what is checked is freshness and frequency"
+    )
     assert text("full-example", "schema[0].properties[1]") == "STRING"
     assert text("column-custom", "schema[0].properties[0].quality[0]") == "engine: must be 'liftlake', not 'soda'"
     assert text("column-accuracy", "schema[0].properties[0].quality[0]").startswith("'sql' is not supported here")

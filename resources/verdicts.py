@@ -1,0 +1,104 @@
+"""Audits as Dagster keeps them: written as the metadata of a contract check, and read back by the next run.
+
+Belongs here: both directions of that one format. Does not belong here: how an audit runs (validation,
+checks.asset_checks) or what follows from it (assets.automation).
+
+A check that did not run vouches for nothing: the version it should have seen counts as not audited until it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from dagster import AssetCheckEvaluation, DagsterInstance
+
+from checks.contracts.model import Contract
+from resources.validation import RuleResult, Verdict
+
+CONTRACT_CHECK = "contract"
+# Which version of which contract was held against which version of the table; which weeks alone, absent for all.
+VERSION, CONTRACT_SHA256, WEEKS = "delta_version", "contract_sha256", "weeks"
+# So many results are looked through for one of the version that is there now.
+LOOKED_AT = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An audit that did not pass: the blocking rules that do not hold, and the columns that they read."""
+
+    rules: tuple[str, ...]
+    columns: frozenset[str]
+
+
+def newest_audit(instance: DagsterInstance, contract: Contract, version: int) -> Fault | bool:
+    """The newest whole audit of a version by the contract as it is: True when it passed, False when there is none."""
+    key = dg.AssetCheckKey(dg.AssetKey(contract.key), CONTRACT_CHECK)
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_AT):
+        event = record.event.dagster_event if record.event else None
+        if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if _vouches_for(evaluation, contract, version):
+            return True if evaluation.passed else fault_of(evaluation)
+    return False
+
+
+def _vouches_for(evaluation: AssetCheckEvaluation, contract: Contract, version: int) -> bool:
+    found = {name: value.value for name, value in evaluation.metadata.items()}
+    seen = (found.get(VERSION), found.get(CONTRACT_SHA256), found.get(WEEKS))
+    return seen == (version, contract.sha256, None)
+
+
+def fault_of(evaluation: AssetCheckEvaluation) -> Fault:
+    """What a failed audit says is broken; a rule about the table as a whole breaks every column that any rule reads."""
+    rules: Any = evaluation.metadata["rules"].value
+    broken = [rule for rule in rules if rule["outcome"] != "passed" and rule["severity"] == "error"]
+    # The rule about the schema reads every column.
+    every = [column for rule in rules for column in rule["columns"]]
+    columns = frozenset(column for rule in broken for column in rule["columns"] or every)
+    return Fault(tuple(rule["rule"] for rule in broken), columns)
+
+
+def verdict_metadata(
+    verdict: Verdict, version: int, contract: Contract, weeks: tuple[date, date] | None = None
+) -> dict[str, Any]:
+    """What the UI, the command line and the next run read of an audit; `weeks` where it was asked for some alone."""
+    owners = {rule.id: contract.owner_of(rule) for rule in contract.all_rules}
+    span = {WEEKS: [week.isoformat() for week in weeks]} if weeks else {}
+    return {
+        **span,
+        CONTRACT_SHA256: contract.sha256,
+        "rows_audited": verdict.row_count,
+        VERSION: version,
+        "failed_rules": len(verdict.failures),
+        "failing_rows": max((result.failing_rows for result in verdict.failures), default=0),
+        "rules": dg.MetadataValue.json([_shown(result, owners[result.rule_id]) for result in verdict.results]),
+        "summary": dg.MetadataValue.md(_markdown(verdict, owners)),
+    }
+
+
+def _shown(result: RuleResult, owner: str) -> dict[str, object]:
+    return {
+        "rule": result.rule_id,
+        "owner": owner,
+        "columns": list(result.columns),
+        "kind": result.kind,
+        "severity": result.severity,
+        "outcome": result.outcome,
+        "failing_rows": result.failing_rows,
+        "example": result.example,
+    }
+
+
+def _markdown(verdict: Verdict, owners: Mapping[str, str]) -> str:
+    if not verdict.failures:
+        return f"All {len(verdict.results)} rules hold on {verdict.row_count:,} rows."
+    lines = [
+        f"| {r.rule_id} | {owners[r.rule_id]} | {r.severity} | {r.outcome} | {r.failing_rows:,} |"
+        for r in verdict.failures
+    ]
+    return "| rule | owner | severity | outcome | failing rows |\n|---|---|---|---|---:|\n" + "\n".join(lines)
