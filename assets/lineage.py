@@ -7,7 +7,8 @@ Belongs here: from the asset graph and dbt's manifest to `Consumer`. Does not be
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -88,6 +89,47 @@ def _model(graph: Graph, node: Mapping[str, Any], nodes: Mapping[str, Any], macr
         is_projection=_SHAPES_ROWS.search(sql) is None,
         is_shown=contract is not None,
     )
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """A test of dbt on rows: the tables that it reads, the words of its code, whether it reads all their columns."""
+
+    name: str
+    reads: tuple[str, ...]
+    words: frozenset[str]
+    is_whole: bool
+
+
+def data_tests(manifest: Mapping[str, Any]) -> tuple[DataTest, ...]:
+    """Every data test of the project, its own SQL and those declared beside a model; unit tests read no table."""
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    return tuple(_data_test(node, nodes, manifest["macros"]) for node in nodes.values() if _is_test(node))
+
+
+def _is_test(node: Mapping[str, Any]) -> bool:
+    return node["resource_type"] == "test"
+
+
+def _data_test(node: Mapping[str, Any], nodes: Mapping[str, Any], macros: Mapping[str, Any]) -> DataTest:
+    declared = (node.get("test_metadata") or {}).get("kwargs", {})
+    sql = _COMMENT.sub(" ", "\n".join([node["raw_code"], *_macro_texts(node, macros)]))
+    return DataTest(
+        name=node["name"],
+        reads=tuple(_table_name(nodes[unique_id]) for unique_id in node["depends_on"]["nodes"]),
+        words=words_of(sql) | words_of(" ".join(str(value) for value in declared.values())),
+        is_whole=_STAR.search(sql) is not None,
+    )
+
+
+def data_tests_on(hit: Mapping[str, Collection[str]], tests: Iterable[DataTest]) -> list[tuple[str, str]]:
+    """(table, data test) of every test that names a hit column of a table that it reads, or reads all its columns."""
+    return [
+        (table, test.name)
+        for test in tests
+        for table in test.reads
+        if hit.get(table) and (test.is_whole or set(hit[table]) & test.words)
+    ]
 
 
 def _table_name(node: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.graph import Graph
-from assets.lineage import FEATURE_TABLE, consumers, features_hit, read_manifest
+from assets.lineage import FEATURE_TABLE, consumers, data_tests, data_tests_on, features_hit, read_manifest
 from checks.contracts.changes import Change
 from checks.contracts.diff import diff_contracts
 from checks.contracts.impact import Use, changed_columns, impact, rules_that_read
@@ -44,22 +44,27 @@ def compare(old: Draft, new: Draft) -> tuple[Change, ...]:
 
 
 def reach(changes: Iterable[Change], old: Contracts) -> dict[str, Any]:
-    """Tables, features, models, forecasts and insights that use the changed columns, and rules that read them.
+    """Tables, features, models, forecasts and insights that use the changed columns; rules and tests that read them.
 
     The graph is that of this project with the old contracts in it, because the new ones need not fit its code.
     """
     settings = load_settings()
     contracts = {**draft_contracts().contracts, **old}
     graph = Graph(settings, contracts, load_mapping(settings.lake.source))
-    code = consumers(graph, graph_assets(graph), read_manifest(manifest_path(settings)))
+    manifest = read_manifest(manifest_path(settings))
+    code = consumers(graph, graph_assets(graph), manifest)
     changed = changed_columns(changes, old)
     uses = sorted(impact(changed, code), key=lambda use: LAYERS.index(_layer(use.table)))
+    hit = {table: {*columns} for table, columns in changed.items()}
+    for use in uses:
+        hit.setdefault(use.table, set()).update(use.columns)
     rows = {layer: [_row(use) for use in uses if _layer(use.table) == layer] for layer in LAYERS}
     return {
         "tables": [*rows["bronze"], *rows["silver"], *rows["gold"]],
         "features": _features(changed, uses, contracts),
         **{layer: rows[layer] for layer in ("models", "forecasts", "insights")},
         "rules": [{"table": table, "rule": rule} for table, rule in rules_that_read(changed, contracts)],
+        "data_tests": [{"table": table, "test": test} for table, test in data_tests_on(hit, data_tests(manifest))],
     }
 
 

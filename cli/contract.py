@@ -144,6 +144,8 @@ def _print_reach(reached: Mapping[str, Any]) -> None:
             _line(f"features   {certainty.replace('_', ' ')} it: {_some(names)}")
     for row in reached["rules"]:
         _line(f"rules      {row['table']}: {row['rule']} reads it")
+    for row in reached["data_tests"]:
+        _line(f"data tests {row['table']}: {row['test']} reads it")
 
 
 def _line(text: str) -> None:

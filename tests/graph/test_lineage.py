@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assets.graph import Graph
-from assets.lineage import consumers, read_manifest
+from assets.lineage import consumers, data_tests, data_tests_on, read_manifest
 from checks.contracts.impact import Consumer, Use, impact
 from checks.contracts.loader import load_contracts
 from definitions import graph_assets
@@ -92,3 +92,19 @@ def test_a_star_hands_on_what_the_table_keeps(tmp_path: Path) -> None:
     starred = consumers(graph, [], manifest)
     assert told(starred, "bronze.pos_lines", "store_id")["silver.dim_store"].certainty == "uses"
     assert told(starred, "bronze.pos_lines", "coupon_discount_usd") == {}
+
+
+def test_data_data_tests_on_a_column_are_named(tmp_path: Path) -> None:
+    tests = data_tests(read_manifest(manifest_path(throwaway_settings(tmp_path))))
+    by_name = {test.name: test for test in tests}
+    assert len(by_name) == len(tests) >= 20
+    tokens = {name for _, name in data_tests_on({"silver.dim_household": {"household_token"}}, tests)}
+    assert {"unique_dim_household_household_token", "not_null_dim_household_household_token"} <= tokens
+    assert any(name.startswith("relationships_fct_redemptions_household_token") for name in tokens)
+    assert "not_null_dim_store_store_id" not in tokens
+    sums = {name for _, name in data_tests_on({"bronze.pos_lines": {"sales_amount_usd"}}, tests)}
+    assert sums == {"fct_receipt_lines_reconcile_with_bronze"}
+    # One test reads whole tables, so that it reads every column of them.
+    assert data_tests_on({"silver.dim_product": {"package_size"}}, tests) == [
+        ("silver.dim_product", "silver_names_no_household")
+    ]

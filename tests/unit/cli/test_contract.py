@@ -150,6 +150,8 @@ def test_impact_names_features_models_and_forecasts(
         "unit_price_change_4_13",
     }
     assert "transactions_lag_0" in impact["features"]["may_use"]
+    tests = {(row["table"], row["test"]) for row in impact["data_tests"]}
+    assert tests == {("silver.fct_receipt_lines", "silver_names_no_household")}
     told = call("diff", str(FOLDER), str(folder), "--impact").stdout
     assert "gold.demand_series uses it through silver.fct_receipt_lines (quantity_units): quantity_units" in told
 
