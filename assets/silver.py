@@ -104,7 +104,8 @@ def _build(
     for key in sorted(context.selected_asset_keys):
         layer, name = key.path
         contract = graph.contract(layer, name)
-        lake.ensure_table(contract)
+        week = f"week_start_date BETWEEN DATE'{weeks['week_start']}' AND DATE'{weeks['week_end']}'" if weeks else "TRUE"
+        lake.ensure_table(contract, week)
         made_from[name] = provenance(context, lake, contract, graph.contracts)
     with invocation(
         dbt, lake, context, ["build", "--exclude-resource-type", "unit_test"], variables, made_from

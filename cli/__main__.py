@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": ("cli.report", "report", "Where the newest report lies."),
     "backup": ("cli.backup", "backup", "Write the whole lake to one archive."),
     "restore": ("cli.backup", "restore", "Make the lake of an archive in an empty home."),
+    "tokens": ("cli.tokens", "tokens", "Change the key of the household tokens."),
+    "maintain": ("cli.maintain", "maintain", "Free what nothing pins: old versions, old runs; compact small files."),
     "bench": ("cli.bench", "bench", "Run a benchmark program."),
 }
 

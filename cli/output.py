@@ -22,6 +22,7 @@ from checks.contracts.loader import ContractError
 from resources.backup import ArchiveError
 from resources.dbt import DbtError
 from resources.fixes import FixError
+from resources.formats import FormatError
 from resources.jars import ToolchainError
 from resources.locks import Locked
 from resources.mapping import MappingError
@@ -29,12 +30,13 @@ from resources.preconditions import full_disk
 from resources.settings import SettingsError, load_settings
 from resources.source_bytes import SourceFileError
 from resources.spark_server import SparkServerError
+from resources.token_keys import RotationPending
 
 SAYS_NO, WRONG_USE = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
-    ArchiveError, ContractError, DbtError, FixError, Locked, LookupError, MappingError, SettingsError, SourceFileError,
-    SparkServerError, ToolchainError,
+    ArchiveError, ContractError, DbtError, FixError, FormatError, Locked, LookupError, MappingError, SettingsError,
+    RotationPending, SourceFileError, SparkServerError, ToolchainError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

@@ -24,11 +24,13 @@ from assets.lineage import consumers, read_manifest
 from cli.output import SAYS_NO, WRONG_USE, err, stop
 from definitions import build_definitions, build_graph, graph_assets
 from resources.dbt import manifest_path
+from resources.formats import FORMAT, lake_format, migrate, require_format
 from resources.instance import open_instance
 from resources.lake import Lake
 from resources.preconditions import full_disk, writable_home
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
+from resources.token_keys import Rotation, end_rotation, rotation_of
 from resources.verdicts import Fault
 
 STEP_ENDS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
@@ -61,8 +63,8 @@ class Session:
         manifest = read_manifest(manifest_path(self.settings))
         return stopped_by(faults, consumers(self.graph, graph_assets(self.graph), manifest))
 
-    def execute(self, work: Sequence[Work]) -> list[Failed]:
-        """Run the work with a progress bar, and return why some of it failed.
+    def execute(self, work: Sequence[Work], tags: Mapping[str, str] | None = None) -> list[Failed]:
+        """Run the work with a progress bar, and return why some of it failed; `tags` are those of its runs.
 
         A table that breaks its contract stops what uses the broken columns; the rest goes on. Any other failure ends
         the work.
@@ -71,7 +73,7 @@ class Session:
         faults: dict[Key, Fault] = {}
         rest = list(work)
         while rest:
-            done, failed = self._attempt(rest)
+            done, failed = self._attempt(rest, tags or {})
             failures += failed
             found = {_key(item.name): item.fault for item in failed if item.fault is not None}
             if not failed or len(found) < len(failed):
@@ -82,7 +84,7 @@ class Session:
             assert len(rest) < len(before)
         return failures
 
-    def _attempt(self, work: Sequence[Work]) -> tuple[set[Key], list[Failed]]:
+    def _attempt(self, work: Sequence[Work], tags: Mapping[str, str]) -> tuple[set[Key], list[Failed]]:
         """Run the work up to the first run that fails: the tables that were written, and what failed."""
         self.lake.claim()
         runs = as_runs(work, self.nodes())
@@ -92,7 +94,7 @@ class Session:
         # dbt's own lines go to a log: stdout belongs to the command's answer.
         with log, redirect_stdout(log), _progress(runs) as on_event:
             for run in runs:
-                failures = execute(self.definitions, self.instance, run, noting(on_event, done))
+                failures = execute(self.definitions, self.instance, run, noting(on_event, done), tags)
                 if failures:
                     return done, failures
         return done, []
@@ -138,10 +140,40 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
     require_home(chosen)
     graph = build_graph(chosen)
     with closing(Lake(chosen, SparkDoor(chosen))) as lake:
+        _bring_up(lake, graph)
         resources = {"lake": dg.ResourceDefinition.hardcoded_resource(lake), **(overrides or {})}
         definitions = build_definitions(chosen, resources)
         with open_instance(chosen) as instance:
             yield Session(chosen, graph, definitions, lake, instance)
+
+
+def _bring_up(lake: Lake, graph: Graph) -> None:
+    """Migrate a lake that an older release made, and complete a rotation that was only not published whole.
+
+    A lake of a newer release is refused.
+    """
+    before = lake_format(lake.settings)
+    if before < FORMAT:
+        lake.claim(is_repair=True)
+        migrate(lake.spark, lake.settings, graph.contracts)
+        err.print(f"The lake was of format {before} and is of format {FORMAT} now.", highlight=False)
+    elif before > FORMAT:
+        require_format(lake.settings)
+    rotation = rotation_of(lake.settings)
+    if rotation is not None and rotation.publishing:
+        lake.claim(is_repair=True)
+        publish_rotated(lake, graph, rotation)
+
+
+def publish_rotated(lake: Lake, graph: Graph, rotation: Rotation) -> None:
+    """Move the views of all tables that carry tokens to the versions under the new key, and end the rotation."""
+    for name, version in rotation.publishing.items():
+        layer, table = _key(name)
+        contract = graph.contract(layer, table)
+        made_from = lake.newest_provenance(contract)
+        assert made_from is not None
+        lake.publish(contract, version, made_from)
+    end_rotation(lake.settings, rotation)
 
 
 @contextmanager

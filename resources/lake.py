@@ -26,9 +26,11 @@ from pyspark.sql import DataFrame, SparkSession
 from checks.contracts.model import LAYERS, Contract
 from checks.contracts.spark_schema import create_table_sql
 from resources.conform import conform
+from resources.formats import fit_columns, require_format
 from resources.locks import file_lock
 from resources.settings import Settings
 from resources.spark import SparkDoor
+from resources.token_keys import require_no_rotation
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
@@ -92,13 +94,16 @@ class Lake:
         self._is_claimed = False
         self._door.close()
 
-    def claim(self, wait_seconds: float = 0) -> None:
-        """Become the one writer of the lake until `close`.
+    def claim(self, wait_seconds: float = 0, *, is_repair: bool = False) -> None:
+        """Become the one writer until `close`; only a repair writes an older release's lake or a half-rotated one.
 
         Raises:
-            Locked: another process writes.
+            Locked: another process writes. FormatError: another release made the lake. RotationPending.
         """
         if not self._is_claimed:
+            if not is_repair:
+                require_format(self.settings)
+                require_no_rotation(self.settings)
             busy = TOO_BUSY.format(home=self.settings.home)
             lock = file_lock(self.settings.home / "writer.lock", wait_seconds=wait_seconds, busy=busy)
             self._claims.enter_context(lock)
@@ -112,10 +117,11 @@ class Lake:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}_audit")
 
     # ---------------------------------------------------------------- writing
-    def ensure_table(self, contract: Contract) -> None:
-        """Create the table that writers write, as its contract says, when it is absent."""
+    def ensure_table(self, contract: Contract, where: str = "FALSE") -> None:
+        """The table that writers write, as its contract says; see `fit_columns` for one that has other columns."""
         self.claim()
         self.spark.sql(create_table_sql(contract))
+        fit_columns(self.spark, contract, where)
 
     def adopt(self, contract: Contract) -> None:
         """Enter into the catalog the table whose files lie in the warehouse already."""
@@ -150,7 +156,7 @@ class Lake:
         """
         table = conform(rows, contract)
         with self.stamped(provenance), self._staged(contract, table) as relation:
-            self.ensure_table(contract)
+            self.ensure_table(contract, where)
             names = ", ".join(contract.column_names)
             self.spark.sql(
                 f"INSERT INTO {contract.audit_name} REPLACE WHERE {where} SELECT {names} FROM {relation}"
@@ -200,7 +206,9 @@ class Lake:
         return Provenance.from_json(text) if text else None
 
     def _history(self, contract: Contract) -> Mapping[str, str]:
-        return self.spark.sql(f"DESCRIBE HISTORY {contract.audit_name} LIMIT 1").collect()[0].asDict()
+        # Compaction is a commit too, and changes no row.
+        rows = self.spark.sql(f"DESCRIBE HISTORY {contract.audit_name} LIMIT 10").collect()
+        return next((row for row in rows if row["operation"] != "OPTIMIZE"), rows[0]).asDict()
 
     def token(self, contract: Contract) -> str:
         """What readers of a table see now, as a string that changes when it changes.

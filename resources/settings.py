@@ -59,6 +59,19 @@ class Backtest(BaseModel):
     step_weeks: int = Field(default=2, ge=1)
 
 
+class Retention(BaseModel):
+    """What upkeep leaves: files of old table versions and finished runs by their age in days.
+
+    The newest `runs_kept` runs stay whatever their age; bronze is compacted from so many files on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    table_days: float = Field(default=7, ge=0)
+    run_days: float = Field(default=90, ge=0)
+    runs_kept: int = Field(default=50, ge=0)
+    compact_from_files: int = Field(default=32, ge=2)
+
+
 class LakeDefaults(BaseModel):
     """What a lake of a source starts from, as the source's mapping says; the lake's own `lake.yaml` may differ."""
 
@@ -68,6 +81,7 @@ class LakeDefaults(BaseModel):
     scope: Scope = Scope()
     forecast: Forecast = Forecast()
     backtest: Backtest = Backtest()
+    retention: Retention = Retention()
 
     @field_validator("as_of")
     @classmethod
@@ -100,6 +114,7 @@ class Settings(BaseModel):
     ui_port: int = Field(default=3000, ge=1, le=65535)
     threads: int = Field(default=2, ge=1)
     token_key: SecretStr | None = None
+    new_token_key: SecretStr | None = None
     lake: Lake
     loaded_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
@@ -156,6 +171,7 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_UI_PORT": "ui_port",
     "LIFTLAKE_THREADS": "threads",
     "LIFTLAKE_TOKEN_KEY": "token_key",
+    "LIFTLAKE_NEW_TOKEN_KEY": "new_token_key",
 }
 
 

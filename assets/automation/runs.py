@@ -6,7 +6,7 @@ Belongs here: one planned run -> one Dagster run. Does not belong here: what to 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,11 @@ class Failed:
 
 
 def execute(
-    definitions: dg.Definitions, instance: DagsterInstance, run: Run, on_event: Callable[[DagsterEvent], None]
+    definitions: dg.Definitions,
+    instance: DagsterInstance,
+    run: Run,
+    on_event: Callable[[DagsterEvent], None],
+    tags: Mapping[str, str],
 ) -> list[Failed]:
     """Execute one planned run; returns what failed, nothing when all is well.
 
@@ -41,10 +45,9 @@ def execute(
         instance: where events are recorded.
         run: assets and weeks.
         on_event: called with every Dagster event as it happens, for progress.
+        tags: more tags of the run.
     """
-    tags = {}
-    if run.weeks is not None:
-        tags = {START_TAG: run.weeks[0].isoformat(), END_TAG: run.weeks[1].isoformat()}
+    weeks = {START_TAG: run.weeks[0].isoformat(), END_TAG: run.weeks[1].isoformat()} if run.weeks is not None else {}
     failures: list[Failed] = []
 
     def listen(entry: EventLogEntry) -> None:
@@ -57,7 +60,7 @@ def execute(
     done = definitions.resolve_job_def(WHOLE_GRAPH).execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(key) for key in run.keys],
-        tags=tags,
+        tags={**tags, **weeks},
         raise_on_error=False,
         run_id=run_id,
         # The event store keeps everything; the terminal shows progress.

@@ -18,6 +18,7 @@ from resources.lake import Lake
 from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
 from resources.source_bytes import SourceFileError
+from resources.token_keys import FIRST_VERSION, key_version, token_key
 
 READERS = ("books", "delivery_plan", "ingest", "mapping", "records", "source_bytes", "staging")
 CODE = [PROJECT_ROOT / "resources" / f"{name}.py" for name in READERS]
@@ -93,13 +94,19 @@ def receipt_metadata(receipts: Sequence[Receipt]) -> dict[str, Any]:
 def _household_keys(graph: Graph) -> dg.AssetsDefinition:
     sources = [("bronze", name) for name in HOUSEHOLD_TABLES if name in graph.mapping.tables]
 
-    @graph.asset("bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources)
+    version = key_version(graph.settings)
+    # A rotated key makes every token anew; the first one is no setting that changed.
+    rotated = [version] if version > FIRST_VERSION else []
+
+    @graph.asset(
+        "bronze", "household_keys", kinds={"python", "deltalake"}, code=TOKEN_CODE, deps=sources, settings=rotated
+    )
     def household_keys(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         union = " UNION ALL ".join(
             f"SELECT household_id FROM {layer}.{name} WHERE household_id IS NOT NULL" for layer, name in sources
         )
         households = lake.query(f"SELECT DISTINCT household_id FROM ({union}) ORDER BY household_id")["household_id"]
-        tokens = household_tokens(households, graph.settings.household_key())
+        tokens = household_tokens(households, *token_key(graph.settings))
         return materialise(context, lake, graph, graph.contract("bronze", "household_keys"), tokens)
 
     return household_keys

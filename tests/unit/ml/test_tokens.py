@@ -19,6 +19,8 @@ def test_one_row_per_household() -> None:
     assert rows.columns == ["household_id", "household_token", "key_version"]
     assert rows["household_token"].n_unique() == 2
     assert rows["key_version"].to_list() == ["hk1", "hk1"]
+    rotated = household_tokens(pl.Series(["1"]), b"other", 2)
+    assert (rotated["household_token"][0][:4], rotated["key_version"][0]) == ("hk2_", "hk2")
     assert household_tokens(pl.Series(["1"]), b"other")["household_token"][0] != rows["household_token"][0]
 
 

@@ -49,7 +49,9 @@ def test_built_in_checks_are_used(contracts: Contracts) -> None:
 
     assert found("bronze", "promotions", "kind") == {"isin": {"allowed_values": ["display", "mailer"]}}
     assert found("bronze", "pos_lines", "sales_amount_usd") == {"greater_than_or_equal_to": {"min_value": 0}}
-    assert found("silver", "fct_receipt_lines", "household_token") == {"str_matches": {"pattern": "^hk1_[0-9a-f]{64}$"}}
+    assert found("silver", "fct_receipt_lines", "household_token") == {
+        "str_matches": {"pattern": "^hk[1-9][0-9]*_[0-9a-f]{64}$"}
+    }
     assert found("bronze", "pos_lines", "store_id")["str_length"]["min_value"] == 1
     assert found("silver", "dim_date", "month")["in_range"]["max_value"] == 12
 

@@ -1,0 +1,132 @@
+"""Which release's lake this is, and what becomes of one that another release made.
+
+Belongs here: the number of the lake's format, the steps from one number to the next, and tables whose columns are not
+those of their contract. Does not belong here: changes of derived rows, which the plan sees by their code.
+
+A lake of an older format is migrated by the first command that opens it; one of a newer format is refused. Both are
+decided before anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from checks.contracts.model import Contract
+from checks.contracts.spark_schema import create_table_sql
+from resources.settings import Settings
+
+# Raised when tables that no run rebuilds change: bronze, its books, the home's own files.
+FORMAT = 2
+FILE = "format.json"
+LEDGER = "bronze.ingest_ledger"
+# Columns that format 2 added, as SQL over a row of format 1.
+_ADDED: Mapping[str, Mapping[str, str]] = {
+    "ingest_ledger": {
+        "content_sha256": "file_sha256",
+        "file_columns": "CAST(ARRAY() AS ARRAY<STRING>)",
+        "file_column_types": "CAST(ARRAY() AS ARRAY<STRING>)",
+        "outcome": "'ingested'",
+        "reason": "CAST(NULL AS STRING)",
+        "late": "0L",
+        "last_event_at": "CAST(NULL AS TIMESTAMP)",
+    },
+    "quarantine": {
+        "line_number": "CAST(NULL AS BIGINT)",
+        "payload_encoding": "'json'",
+        "event_at": "CAST(NULL AS TIMESTAMP)",
+        "replayed_by": "CAST(NULL AS STRING)",
+    },
+}
+
+
+class FormatError(RuntimeError):
+    """A lake or a table was made by another release; the message says by which, and the mend. Nothing was written."""
+
+
+def lake_format(settings: Settings) -> int:
+    """The format of the lake in the home; a home without a lake has this release's."""
+    path = settings.home / FILE
+    if path.exists():
+        try:
+            return int(json.loads(path.read_bytes())["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"{path} is spoilt: restore it from a backup of the lake.") from error
+    ledger = settings.warehouse / "bronze.db" / "ingest_ledger" / "_delta_log"
+    if not ledger.is_dir():
+        return FORMAT
+    # Releases before the file: format 2 has the content's digest in the ledger.
+    return FORMAT if "content_sha256" in _columns_in(ledger) else 1
+
+
+def require_format(settings: Settings) -> None:
+    """Raise FormatError unless this release may write the lake; marks a new one with the format."""
+    found = lake_format(settings)
+    if found > FORMAT:
+        raise FormatError(
+            f"{settings.home} is a lake of format {found}, made by a newer release; this one knows format {FORMAT}. "
+            "Use the newer release, or set LIFTLAKE_HOME to another folder."
+        )
+    if found < FORMAT:
+        raise FormatError(
+            f"{settings.home} is a lake of format {found}, made by an older release: run `liftlake status` once, which "
+            f"brings it to format {FORMAT}."
+        )
+    if not (settings.home / FILE).exists():
+        _mark(settings)
+
+
+def migrate(spark: SparkSession, settings: Settings, contracts: Mapping[tuple[str, str], Contract]) -> None:
+    """Bring a lake of format 1 to this one: each table in one commit, the mark last, so that a repeat goes on."""
+    for name, added in _ADDED.items():
+        contract = contracts["bronze", name]
+        if spark.catalog.tableExists(contract.published_name):
+            present = set(spark.table(contract.published_name).columns)
+            items = [item if item in present else f"{added[item]} AS {item}" for item in contract.column_names]
+            if present != {*contract.column_names}:
+                rows = f"SELECT {', '.join(items)} FROM {contract.published_name}"
+                spark.sql(f"CREATE OR REPLACE TABLE {contract.published_name} USING delta AS {rows}")
+    _mark(settings)
+
+
+def fit_columns(spark: SparkSession, contract: Contract, where: str) -> None:
+    """Give a table the columns of its contract when the rows of `where`, which are about to be written, are all it has.
+
+    Raises:
+        FormatError: it has other columns and other rows too.
+    """
+    name = contract.audit_name
+    found = [(field.name, field.dataType.simpleString().upper()) for field in spark.table(name).schema.fields]
+    if found == [(column.name, column.type) for column in contract.columns]:
+        return
+    if where != "TRUE" and spark.sql(f"SELECT 1 FROM {name} WHERE NOT ({where}) LIMIT 1").collect():
+        wanted = {column.name: column.type for column in contract.columns}
+        differing = sorted({*found} ^ {*wanted.items()})
+        columns = ", ".join(dict.fromkeys(column for column, _ in differing)) or "their order"
+        mend = (
+            "ingest the files again into another LIFTLAKE_HOME, or use the release that made it"
+            if contract.layer == "bronze"
+            else f"rebuild all its weeks with `liftlake run {contract.published_name}`"
+        )
+        raise FormatError(f"{name} has other columns than {contract.file} ({columns}): {mend}.")
+    spark.sql(create_table_sql(contract).replace("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE TABLE", 1))
+
+
+def _mark(settings: Settings) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    partial = settings.home / f"{FILE}.new"
+    partial.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
+    partial.replace(settings.home / FILE)
+
+
+def _columns_in(log: Path) -> set[str]:
+    """The columns of a table by the newest commit that says them; empty when no commit does."""
+    for commit in sorted(log.glob("*.json"), reverse=True):
+        for line in commit.read_text(encoding="utf-8").splitlines():
+            schema = json.loads(line).get("metaData", {}).get("schemaString")
+            if schema is not None:
+                return {field["name"] for field in json.loads(schema)["fields"]}
+    return set()

@@ -1,0 +1,141 @@
+"""Lakes of other releases: migrated with every row, or refused before a byte is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import cli.run
+from checks.contracts.loader import load_contracts
+from checks.contracts.spark_schema import create_table_sql
+from resources.formats import FILE, FORMAT, FormatError, lake_format, migrate, require_format
+from resources.lake import Lake, Provenance
+from resources.receipts import receipts_of
+from resources.settings import load_settings
+from tests.conftest import throwaway_settings
+
+FIRST_COLUMNS = {
+    "ingest_ledger": {
+        "source", "table_name", "batch_id", "file_name", "file_sha256", "file_bytes", "mapping_sha256", "received",
+        "accepted", "quarantined", "duplicates", "rows_written", "first_week_start_date", "last_week_start_date",
+    },
+    "quarantine": {"source", "table_name", "batch_id", "file_name", "payload", "payload_sha256", "rule_ids"},
+}  # fmt: skip
+SHA = "a" * 64
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_new_home_has_this_releases_format(tmp_path: Path):
+    settings = throwaway_settings(tmp_path / "home")
+    assert lake_format(settings) == FORMAT
+    require_format(settings)
+    assert json.loads((settings.home / FILE).read_text()) == {"format": FORMAT}
+
+
+def test_a_newer_lake_is_refused_and_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = throwaway_settings(tmp_path / "home")
+    settings.home.mkdir()
+    (settings.home / FILE).write_text(json.dumps({"format": FORMAT + 1}), encoding="utf-8")
+    before = bytes_of(settings.home)
+    with pytest.raises(FormatError, match="newer release"):
+        require_format(settings)
+    monkeypatch.setenv("LIFTLAKE_HOME", str(settings.home))
+    app = typer.Typer()
+    app.command()(cli.run.plan)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2
+    assert "newer release" in " ".join(result.stderr.split())
+    assert bytes_of(settings.home) == before
+
+
+def test_a_spoilt_mark_is_a_sentence(tmp_path: Path):
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+    (tmp_path / FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(FormatError, match="spoilt"):
+        lake_format(settings)
+
+
+@pytest.fixture
+def first_format(lake: Lake):
+    """The books of a lake of format 1, with a row each."""
+    contracts = load_contracts()
+    for name, columns in FIRST_COLUMNS.items():
+        contract = contracts["bronze", name]
+        old = replace(contract, columns=tuple(column for column in contract.columns if column.name in columns))
+        lake.spark.sql(f"DROP TABLE IF EXISTS bronze.{name}")
+        lake.spark.sql(create_table_sql(old))
+    lake.spark.sql(
+        f"INSERT INTO bronze.ingest_ledger VALUES ('completejourney', 'pos_lines', 'b1', 't.parquet', '{SHA}', 10, "
+        f"'{SHA}', 3, 2, 1, 0, 2, DATE'2017-01-02', DATE'2017-01-02')"
+    )
+    lake.spark.sql(f"INSERT INTO bronze.quarantine VALUES ('s', 'pos_lines', 'b1', 't', '{{}}', '{SHA}', ARRAY('r'))")
+    mark = lake.settings.home / FILE
+    kept = mark.read_bytes() if mark.exists() else None
+    mark.unlink(missing_ok=True)
+    yield contracts
+    for name in ("ingest_ledger", "quarantine"):
+        lake.spark.sql(f"DROP TABLE IF EXISTS bronze.{name}")
+    mark.write_bytes(kept or json.dumps({"format": FORMAT}).encode())
+
+
+@pytest.mark.spark
+def test_the_books_of_the_first_format_keep_every_row(lake: Lake, first_format):
+    assert lake_format(lake.settings) == 1
+    with pytest.raises(FormatError, match="older release"):
+        require_format(lake.settings)
+    migrate(lake.spark, lake.settings, first_format)
+    (receipt,) = receipts_of(lake, first_format["bronze", "ingest_ledger"], "completejourney")
+    assert (receipt.content_sha256, receipt.outcome, receipt.late, receipt.accepted) == (SHA, "ingested", 0, 2)
+    held = lake.query("SELECT * FROM bronze.quarantine")
+    assert held.columns == list(first_format["bronze", "quarantine"].column_names)
+    assert (held["payload_encoding"][0], held["replayed_by"][0]) == ("json", None)
+    versions = lake.newest_version(first_format["bronze", "ingest_ledger"])
+    migrate(lake.spark, lake.settings, first_format)
+    assert lake.newest_version(first_format["bronze", "ingest_ledger"]) == versions
+    assert lake_format(lake.settings) == FORMAT
+    require_format(lake.settings)
+
+
+def plans(share: float, week: date) -> pl.DataFrame:
+    instant = datetime(2017, 1, 2, 5, tzinfo=UTC)
+    return pl.DataFrame({
+        "store_id": ["7"], "product_group": "TEAS", "week_start_date": week, "display_products": 1,
+        "mailer_products": 0, "display_share": share, "mailer_share": 0.0, "event_at": instant, "known_at": instant,
+    })  # fmt: skip
+
+
+@pytest.mark.spark
+def test_a_table_of_other_columns_is_replaced_whole_or_not_at_all(lake: Lake):
+    new = replace(load_contracts()["gold", "promotion_plans"], name="reshaped")
+    old = replace(new, columns=new.columns[:-3] + new.columns[-2:])
+    first, second = date(2017, 1, 2), date(2017, 1, 9)
+    try:
+        rows = pl.concat([plans(0.1, first), plans(0.2, second)]).select(old.column_names)
+        version = lake.write(old, rows, Provenance("old"))
+        lake.publish(old, version, Provenance("old"))
+        with pytest.raises(FormatError, match="liftlake run gold.reshaped"):
+            lake.write(new, plans(0.3, first), Provenance("new"), where=f"week_start_date = DATE'{first}'")
+        assert lake.newest_version(new) == version
+        both = pl.concat([plans(0.3, first), plans(0.4, second)])
+        where = f"week_start_date BETWEEN DATE'{first}' AND DATE'{second}'"
+        written = lake.write(new, both, Provenance("new"), where=where)
+        # Readers have seen the old rows all the while.
+        assert sorted(lake.read("gold.reshaped")["display_share"]) == [0.1, 0.2]
+        lake.publish(new, written, Provenance("new"))
+        found = lake.read("gold.reshaped")
+        assert (sorted(found["display_share"]), tuple(found.columns)) == ([0.3, 0.4], new.column_names)
+    finally:
+        lake.spark.sql("DROP VIEW IF EXISTS gold.reshaped")
+        lake.spark.sql("DROP TABLE IF EXISTS gold_audit.reshaped")
