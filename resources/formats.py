@@ -20,11 +20,11 @@ from checks.contracts.spark_schema import create_table_sql
 from resources.settings import Settings
 
 # Raised when tables that no run rebuilds change: bronze, its books, the home's own files.
-FORMAT = 2
+FORMAT = 3
 FILE = "format.json"
 LEDGER = "bronze.ingest_ledger"
-# Columns that format 2 added, as SQL over a row of format 1.
-_ADDED: Mapping[str, Mapping[str, str]] = {
+# Columns that formats 2 and 3 added to those of format 1, as SQL over a row without them.
+ADDED: Mapping[str, Mapping[str, str]] = {
     "ingest_ledger": {
         "content_sha256": "file_sha256",
         "file_columns": "CAST(ARRAY() AS ARRAY<STRING>)",
@@ -32,6 +32,7 @@ _ADDED: Mapping[str, Mapping[str, str]] = {
         "outcome": "'ingested'",
         "reason": "CAST(NULL AS STRING)",
         "late": "0L",
+        "flag_counts": "'{}'",
         "last_event_at": "CAST(NULL AS TIMESTAMP)",
     },
     "quarantine": {
@@ -58,8 +59,9 @@ def lake_format(settings: Settings) -> int:
     ledger = settings.warehouse / "bronze.db" / "ingest_ledger" / "_delta_log"
     if not ledger.is_dir():
         return FORMAT
-    # Releases before the file: format 2 has the content's digest in the ledger.
-    return FORMAT if "content_sha256" in _columns_in(ledger) else 1
+    # Releases before the file: format 2 has the content's digest in the ledger, format 3 the flags.
+    columns = _columns_in(ledger)
+    return 1 + ("content_sha256" in columns) + ("flag_counts" in columns)
 
 
 def require_format(settings: Settings) -> None:
@@ -80,8 +82,8 @@ def require_format(settings: Settings) -> None:
 
 
 def migrate(spark: SparkSession, settings: Settings, contracts: Mapping[tuple[str, str], Contract]) -> None:
-    """Bring a lake of format 1 to this one: each table in one commit, the mark last, so that a repeat goes on."""
-    for name, added in _ADDED.items():
+    """Bring a lake of an older format to this one: a table a commit, the mark last, so that a repeat goes on."""
+    for name, added in ADDED.items():
         contract = contracts["bronze", name]
         if spark.catalog.tableExists(contract.published_name):
             present = set(spark.table(contract.published_name).columns)
