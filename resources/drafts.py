@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checks.contracts.column_types import logical_type
 from checks.contracts.model import Column, Contract
-from resources.guesses import ColumnGuess, key_candidates, words, words_of_name
+from resources.contract_drafts import contract_document, snake
+from resources.guesses import ColumnGuess, key_candidates, words_of_name
 from resources.samples import Sample
 
 # What every bronze event table has beside the columns of the business.
@@ -23,7 +23,8 @@ BOOKS = frozenset({"ingest_ledger", "quarantine", "household_keys"})
 ZONE, CURRENCY, FIRST_KNOWN = "UTC", "USD", "2000-01-01T00:00:00Z"
 # A canonical table fits when its key tells so many of the sample's records apart.
 NEARLY_UNIQUE = 0.9
-PERSONAL = words("customer member card email mail phone mobile household shopper address birth surname forename")
+# What names a line of a receipt where the source numbers none.
+LINE_PARTS = ("product_id", "quantity_units", "unit_price", "sales_amount")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def draft(sample: Sample, columns: Sequence[ColumnGuess], name: str, contracts: 
     time = _time_column(columns)
     assumed = [
         f"times are {ZONE}: set timezone, and the zone in event_at, to that of the stores",
-        f"amounts are {CURRENCY}: set currency",
+        f"amounts are {CURRENCY}: set currency, and usd_per_currency_unit for another",
         "the business week begins on Monday: set first_weekday",
     ]
     if time is None:
@@ -63,15 +64,15 @@ def draft(sample: Sample, columns: Sequence[ColumnGuess], name: str, contracts: 
         is_key = share == 1
         if not is_key:
             assumed.append(
-                f"two records are one when all their columns are equal: the table's key ({', '.join(key)}) tells only "
-                f"{share:.1%} of the sample apart, so that the contract will refuse the others: mend its columns"
+                f"two records are one when all their columns are equal: {', '.join(key)} tells only {share:.1%} of the "
+                "sample apart"
             )
         table, document = chosen.name, None
     else:
-        expressions = {_snake(item.name): expression_of(item) for item in columns if item.kind != "empty"}
+        expressions = {snake(item.name): expression_of(item) for item in columns if item.kind != "empty"}
         whole = next((found for found, share in keys if share == 1), ())
-        key, is_key = [_snake(column) for column in whole], bool(whole)
-        table, document = name, _contract(name, columns, key, has_time=time is not None)
+        key, is_key = [snake(column) for column in whole], bool(whole)
+        table, document = name, contract_document(name, columns, key, has_time=time is not None)
     rules: dict[str, Any] = {"pattern": pattern_of(sample.path), "format": sample.format}
     text = _text(sample)
     rules |= {"text": text} if text else {}
@@ -153,9 +154,9 @@ def _text(sample: Sample) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------- canonical tables
-def _matches(contract: Contract, columns: Iterable[ColumnGuess]) -> dict[str, ColumnGuess]:
-    """Columns of a canonical table to the first column of the file that stands for each."""
-    found: dict[str, ColumnGuess] = {}
+def _matches(contract: Contract, columns: Iterable[ColumnGuess]) -> dict[str, list[ColumnGuess]]:
+    """Columns of a canonical table to the column of the file for each; what names a line may be several together."""
+    found: dict[str, list[ColumnGuess]] = {}
     for column in contract.columns:
         if column.name in OWN_COLUMNS:
             continue
@@ -164,7 +165,10 @@ def _matches(contract: Contract, columns: Iterable[ColumnGuess]) -> dict[str, Co
             item for item in columns if item.meaning == plain or words_of_name(item.name) == words_of_name(plain)
         ]
         if fitting:
-            found[column.name] = fitting[0]
+            found[column.name] = fitting[:1]
+    line = [item for name in LINE_PARTS for item in columns if item.meaning == name]
+    if "line_id" in contract.column_names and "line_id" not in found and line:
+        found["line_id"] = line
     return found
 
 
@@ -189,48 +193,64 @@ def _canonical(sample: Sample, columns: Sequence[ColumnGuess], contracts: Mappin
     return max(fitting, key=lambda item: (item[0], item[1].name), default=(0, None))[1]
 
 
-def _uniqueness(sample: Sample, key: Sequence[str], matched: Mapping[str, ColumnGuess]) -> float:
+def _uniqueness(sample: Sample, key: Sequence[str], matched: Mapping[str, list[ColumnGuess]]) -> float:
     """The share of the sample's records that the columns for a key tell apart."""
-    names = [matched[item].name for item in key if item in matched]
+    names = sorted({part.name for item in key if item in matched for part in matched[item]})
     return sample.rows.select(names).n_unique() / sample.rows.height if names else 0.0
 
 
 def _amount(columns: Iterable[ColumnGuess]) -> str | None:
-    """SQL of what a line costs: its own column, else quantity times price."""
+    """SQL of what a line costs in US dollars: its own column, else quantity times price."""
     by_meaning = {item.meaning: item for item in columns if item.meaning}
     if "sales_amount" in by_meaning:
-        return expression_of(by_meaning["sales_amount"], "DECIMAL(18,4)")
-    if {"unit_price", "quantity_units"} <= {*by_meaning}:
-        price, quantity = (
-            expression_of(by_meaning[name], "DECIMAL(18,4)") for name in ("unit_price", "quantity_units")
-        )
-        return f"CAST({quantity} * {price} AS DECIMAL(18,4))"
-    return None
+        value = expression_of(by_meaning["sales_amount"], "DECIMAL(18,4)")
+    elif {"unit_price", "quantity_units"} <= {*by_meaning}:
+        quantity = expression_of(by_meaning["quantity_units"], "DECIMAL(10,2)")
+        value = f"{quantity} * {expression_of(by_meaning['unit_price'], 'DECIMAL(10,4)')}"
+    else:
+        return None
+    return f"CAST({value} * {{usd}} AS DECIMAL(18,4))"
 
 
 def _canonical_expressions(
     contract: Contract, columns: Sequence[ColumnGuess], name: str, assumed: list[str]
 ) -> dict[str, str]:
     matched = _matches(contract, columns)
+    amount = _amount(columns)
     found: dict[str, str] = {}
     for column in contract.columns:
         if column.name in OWN_COLUMNS:
             continue
-        amount = _amount(columns) if column.name.startswith("sales_amount") else None
-        if amount is not None:
+        parts = matched.get(column.name, [])
+        if amount is not None and column.name.startswith("sales_amount"):
             found[column.name] = amount
-            if column.name not in matched:
+            if not parts:
                 assumed.append(f"{column.name} is quantity times price")
-        elif column.name in matched:
-            found[column.name] = expression_of(matched[column.name], column.type)
-            if matched[column.name].nulls and not column.is_nullable:
+        elif column.name == "line_id" and len(parts) > 1:
+            found[column.name] = f"concat_ws('/', {', '.join(quoted(part.name) for part in parts)})"
+            assumed.append(f"no column numbers the lines of a receipt: {column.name} is {found[column.name]}")
+        elif parts:
+            found[column.name] = expression_of(parts[0], column.type)
+            if parts[0].nulls and not column.is_nullable:
                 found[column.name] = f"COALESCE({found[column.name]}, 'unknown')"
-                nulls = f"{matched[column.name].nulls:,} empty values of {matched[column.name].name}"
+                nulls = f"{parts[0].nulls:,} empty values of {parts[0].name}"
                 assumed.append(f"{nulls} are 'unknown' in {column.name}, which must not be empty")
         else:
             found[column.name] = _absent(column, found, name)
             assumed.append(f"no column gives {column.name}: it is {found[column.name]}")
+    _returns(found, columns, assumed)
     return found
+
+
+def _returns(found: dict[str, str], columns: Iterable[ColumnGuess], assumed: list[str]) -> None:
+    """Lines with a quantity below zero are returns: their amounts count as positive, their kind says what they are."""
+    quantity = next((item for item in columns if item.meaning == "quantity_units"), None)
+    if quantity is None or not quantity.negatives or "line_kind" not in found:
+        return
+    found["line_kind"] = f"IF({found['quantity_units']} < 0, 'return', 'sale')"
+    for name in ("quantity_units", "sales_amount_usd"):
+        found[name] = f"ABS({found[name]})"
+    assumed.append(f"{quantity.negatives:,} lines of a quantity below zero are returns")
 
 
 def _absent(column: Column, found: Mapping[str, str], name: str) -> str:
@@ -240,52 +260,5 @@ def _absent(column: Column, found: Mapping[str, str], name: str) -> str:
     if column.is_nullable:
         return f"CAST(NULL AS {column.type})"
     if column.type == "STRING":
-        return {"store_id": f"'{name}'", "currency": f"'{CURRENCY}'"}.get(column.name, "'unknown'")
+        return {"store_id": f"'{name}'", "line_kind": "'sale'"}.get(column.name, "'unknown'")
     return "FALSE" if column.type == "BOOLEAN" else f"CAST(0 AS {column.type})"
-
-
-# -------------------------------------------------------------------- contracts
-def _snake(name: str) -> str:
-    parts = re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+", name)
-    joined = "_".join(part.lower() for part in parts)
-    return joined if joined and not joined[0].isdigit() else f"column_{joined}"
-
-
-def _contract(name: str, columns: Sequence[ColumnGuess], key: Sequence[str], *, has_time: bool) -> dict[str, Any]:
-    """An ODCS 3.1 document of a bronze table with the columns of the file."""
-    week = [_property("week_start_date", "DATE", "First day of the business week, by the mapping.", required=True)]
-    properties = [
-        _property("source", "STRING", "Name of the mapping that read the record.", required=True),
-        _property("batch_id", "STRING", "Batch that committed the record.", required=True),
-        *(_own(column, key) for column in columns if column.kind != "empty"),
-        *(week if has_time else []),
-        _property("event_at", "TIMESTAMP", "When it happened, UTC.", required=True),
-        _property("known_at", "TIMESTAMP", "When it could have been known, UTC.", required=True),
-        _property("row_hash", "BIGINT", "xxhash64 of the record; finds candidates for duplicates.", required=True),
-    ]
-    grain = f"One row per record ({', '.join(key)})." if key else "One row per record."
-    return {
-        "apiVersion": "v3.1.0", "kind": "DataContract", "id": f"bronze.{name}", "version": "0.1.0", "status": "active",
-        "tags": ["bronze", "draft"], "team": {"name": "data-platform"},
-        "customProperties": [{"property": "schemaEvolution", "value": "quarantine"}],
-        "slaProperties": [{"property": "freshness", "value": 8, "unit": "d", "element": f"{name}.event_at"}],
-        "schema": [{
-            "id": name, "name": name, "physicalName": f"bronze.{name}", "physicalType": "table",
-            "logicalType": "object", "dataGranularityDescription": grain,
-            "description": "Drafted from a sample: say what the table is for.", "properties": properties,
-        }],
-    }  # fmt: skip
-
-
-def _property(name: str, spark_type: str, description: str, *, required: bool = False) -> dict[str, Any]:
-    found = {"name": name, "logicalType": logical_type(spark_type), "physicalType": spark_type}
-    return {**found, "description": description, **({"required": True} if required else {})}
-
-
-def _own(column: ColumnGuess, key: Sequence[str]) -> dict[str, Any]:
-    """A column of the file: required where the sample has no null, personal where its name says so."""
-    name = _snake(column.name)
-    found = _property(name, column.spark_type, f"{column.name} of the file: say what it is, with its unit.")
-    found |= {"required": True} if not column.nulls and not column.unread else {}
-    found |= {"primaryKey": True, "primaryKeyPosition": key.index(name) + 1} if name in key else {}
-    return found | ({"classification": "pii"} if words_of_name(column.name) & PERSONAL else {})

@@ -50,6 +50,7 @@ CURRENCIES = words("usd gbp eur")
 # What a column may stand for, by the words of its name; every other word must be of ID_WORDS or CURRENCIES.
 MEANINGS: Mapping[str, frozenset[str]] = {
     "transaction_id": words("transaction invoice receipt basket order ticket bon bill trans txn"),
+    "line_id": words("line position row seq"),
     "product_id": words("product sku upc ean gtin item article stock prod"),
     "store_id": words("store outlet shop branch"),
     "household_id": words("household customer member card shopper loyalty client cust"),

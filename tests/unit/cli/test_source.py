@@ -43,7 +43,7 @@ def test_every_dialect_is_read_as_it_was_written(tmp_path: Path, name: str):
     assert next(item for item in found["columns"] if item["kind"] == "timestamp")["form"] == dialect.time_form
     assert found["sample"] == {"records": 40, "unread": 0, "is_whole_file": True}
     rules = load_mapping("sales", tmp_path / "drafts").tables["pos_lines"]
-    assert rules.duplicates.key == ("transaction_id", "product_id")
+    assert rules.duplicates.key == ("transaction_id", "line_id")
 
 
 def test_a_file_without_header_gets_numbered_columns(tmp_path: Path):
