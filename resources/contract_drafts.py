@@ -1,6 +1,6 @@
 """A draft of a contract for a file that fits no canonical table.
 
-Belongs here: the ODCS document of a bronze table with the columns of a file. Does not belong here: the mapping (drafts).
+Belongs here: the ODCS document of a bronze table with a file's columns. Does not belong here: the mapping (drafts).
 """
 
 from __future__ import annotations
