@@ -11,7 +11,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from resources.settings import Settings
-from resources.spark_server import ensure, running
+from resources.spark_server import OLD_VERSIONS, ensure, running
 
 # They print every failed call as JSON before the error is raised that says the same.
 for noisy in ("pyspark.sql.connect.logging", "SQLQueryContextLogger"):
@@ -40,6 +40,7 @@ class SparkDoor:
         url = self.url
         if self._session is None or self._session.is_stopped or url != self._url:
             self._session = SparkSession.builder.remote(url).create()
+            self._session.conf.set(OLD_VERSIONS, "false")
             # By default a client goes on for minutes after its server died; a step should fail within seconds
             # and let its retry bring the server back.
             quick = DefaultPolicy(max_retries=3, initial_backoff=200, max_backoff=1000, backoff_multiplier=2)

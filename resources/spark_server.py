@@ -25,6 +25,9 @@ from resources.settings import PROJECT_ROOT, Settings, child_environment, server
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 LOOPBACK = "127.0.0.1"
+# Delta refuses to read a version that was superseded more than seven days ago. A view is pinned to the version that was
+# audited, however long a newer one has been waiting; upkeep keeps its files.
+OLD_VERSIONS = "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration"
 
 
 class SparkServerError(RuntimeError):

@@ -20,7 +20,15 @@ import psutil
 from resources.jars import ToolchainError, java_executable, spark_jars, verified_jars
 from resources.locks import Locked, file_lock
 from resources.settings import PROJECT_ROOT, Settings, SettingsError, child_environment, load_settings
-from resources.spark_server import LOOPBACK, ServerRecord, is_port_open, record_path, state_folder, write_record
+from resources.spark_server import (
+    LOOPBACK,
+    OLD_VERSIONS,
+    ServerRecord,
+    is_port_open,
+    record_path,
+    state_folder,
+    write_record,
+)
 
 POLL_SECONDS = 1.0
 # What Spark opens for itself on Java 17 and later (its JavaModuleOptions); without them Arrow and serializers fail.
@@ -56,6 +64,7 @@ def spark_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(2 * settings.threads),
         "spark.databricks.delta.snapshotPartitions": "2",
+        OLD_VERSIONS: "false",
         "spark.sql.parquet.compression.codec": "snappy",
         # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

@@ -26,6 +26,8 @@ from resources.settings import Retention
 MARGIN = timedelta(hours=1)
 SMALL_FILE_BYTES = 16 * 1024**2
 CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+# By default Delta takes no notice of the span that it is told.
+IGNORED = "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled"
 LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
 
 
@@ -88,7 +90,7 @@ def _vacuum(lake: Lake, contract: Contract, oldest: int, policy: Retention, *, i
     """(files, bytes) that leave the table's folder."""
     hours = _span(lake, contract, oldest, policy) / timedelta(hours=1)
     statement = f"VACUUM {contract.audit_name} RETAIN {hours:.4f} HOURS"
-    with _settings(lake, {CHECK: "false", LOGGING: "false"}):
+    with _settings(lake, {CHECK: "false", IGNORED: "false", LOGGING: "false"}):
         paths = [str(row["path"]) for row in lake.spark.sql(f"{statement} DRY RUN").collect()]
         files = [Path(unquote(urlparse(path).path)) for path in paths]
         sizes = [file.stat().st_size for file in files if file.is_file()]
