@@ -33,6 +33,8 @@ from resources.spark import SparkDoor
 from resources.token_keys import require_no_rotation
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+# Operations that are commits and change no row.
+UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
 
 
@@ -206,9 +208,8 @@ class Lake:
         return Provenance.from_json(text) if text else None
 
     def _history(self, contract: Contract) -> Mapping[str, str]:
-        # Compaction is a commit too, and changes no row.
         rows = self.spark.sql(f"DESCRIBE HISTORY {contract.audit_name} LIMIT 10").collect()
-        return next((row for row in rows if row["operation"] != "OPTIMIZE"), rows[0]).asDict()
+        return next((row for row in rows if row["operation"] not in UPKEEP), rows[0]).asDict()
 
     def token(self, contract: Contract) -> str:
         """What readers of a table see now, as a string that changes when it changes.

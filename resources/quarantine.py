@@ -85,7 +85,7 @@ class Replay:
             lines.write_text("".join(f"{text}\n" for text in mended["record"]), encoding="utf-8")
             rules = self._mapping.tables[name].model_copy(update={"format": "jsonl"})
             with on_server(self._lake, lines, rules, batch.batch_id) as relation:
-                return self._ingest.replay(batch, relation, plan, mended.select(PLACE))
+                return self._ingest.replay(batch, relation, plan, mended.select(*PLACE))
 
     def files(self, name: str, plan: ValidationPlan) -> list[Receipt]:
         """Read the kept bytes of refused files again; what is a good file now is ingested, and leaves quarantine."""
@@ -129,7 +129,7 @@ class Replay:
     def _batch(self, table: str, mended: pl.DataFrame, fix_sha256: str) -> Receipt:
         """An empty receipt, named by the records, by what mends them and by the rules that they are held to."""
         content = "\n".join(mended["record"]).encode()
-        parts = [f"{batch}/{line}" for batch, line in mended.select(PLACE).iter_rows()]
+        parts = [f"{batch}/{line}" for batch, line in mended.select(*PLACE).iter_rows()]
         rules = [self._mapping.sha256, self._contracts["bronze", table].sha256, fix_sha256]
         named = hashlib.sha256("\n".join([*rules, *parts]).encode()).hexdigest()
         digest = hashlib.sha256(content).hexdigest()

@@ -13,6 +13,14 @@ from pyspark.sql.connect.session import SparkSession
 from resources.settings import Settings
 from resources.spark_server import OLD_VERSIONS, ensure, running
 
+# What every session of ours says of how its queries run.
+SESSION = {
+    **OLD_VERSIONS,
+    # Spark searches what else follows from the conditions of a plan. The search grows exponentially with named
+    # conditions, of which the plans that judge rows have dozens: over a join it took minutes to find nothing.
+    "spark.sql.constraintPropagation.enabled": "false",
+}
+
 # They print every failed call as JSON before the error is raised that says the same.
 for noisy in ("pyspark.sql.connect.logging", "SQLQueryContextLogger"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
@@ -40,7 +48,8 @@ class SparkDoor:
         url = self.url
         if self._session is None or self._session.is_stopped or url != self._url:
             self._session = SparkSession.builder.remote(url).create()
-            self._session.conf.set(OLD_VERSIONS, "false")
+            for name, value in SESSION.items():
+                self._session.conf.set(name, value)
             # By default a client goes on for minutes after its server died; a step should fail within seconds
             # and let its retry bring the server back.
             quick = DefaultPolicy(max_retries=3, initial_backoff=200, max_backoff=1000, backoff_multiplier=2)

@@ -25,9 +25,15 @@ from resources.settings import PROJECT_ROOT, Settings, child_environment, server
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 LOOPBACK = "127.0.0.1"
-# Delta refuses to read a version that was superseded more than seven days ago. A view is pinned to the version that was
-# audited, however long a newer one has been waiting; upkeep keeps its files.
-OLD_VERSIONS = "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration"
+KEPT_DAYS = 365
+# A view is pinned to the version that was audited, however long a newer one has been waiting. By default Delta refuses
+# to read a version that was superseded more than seven days ago; it forgets after as many days which files a version
+# lost, whereupon VACUUM takes them for nobody's; and it drops commits after thirty.
+OLD_VERSIONS = {
+    "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
+    "spark.databricks.delta.properties.defaults.deletedFileRetentionDuration": f"interval {KEPT_DAYS} days",
+    "spark.databricks.delta.properties.defaults.logRetentionDuration": f"interval {KEPT_DAYS} days",
+}
 
 
 class SparkServerError(RuntimeError):

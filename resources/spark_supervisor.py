@@ -64,7 +64,9 @@ def spark_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(2 * settings.threads),
         "spark.databricks.delta.snapshotPartitions": "2",
-        OLD_VERSIONS: "false",
+        # VACUUM lists a table in so many tasks; by default in 10,000.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+        **OLD_VERSIONS,
         "spark.sql.parquet.compression.codec": "snappy",
         # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

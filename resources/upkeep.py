@@ -5,13 +5,14 @@ runs and event logs (run_pruning), what is broken (soundness).
 
 VACUUM knows no pins: it removes what left the table longer ago than it is told. So it is told, table by table, a span
 that reaches back to the oldest version that something pins: the view that readers use, the version of bronze that a
-published table was made from, and the newest version itself. Training sets and models own copies of their rows and pin
-no version.
+published table was made from, and the newest version itself. A table that remembers its removed files for less than
+that span is left as it is. Training sets and models own copies of their rows and pin no version.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from resources.settings import Retention
 
 # A commit's time and those of its removed files differ by the length of the write.
 MARGIN = timedelta(hours=1)
+# Delta's default, for tables of earlier releases.
+DELTA_REMEMBERS = timedelta(days=7)
 SMALL_FILE_BYTES = 16 * 1024**2
 CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
 # By default Delta takes no notice of the span that it is told.
@@ -88,7 +91,10 @@ def _compact(lake: Lake, contract: Contract, policy: Retention, *, is_dry: bool)
 
 def _vacuum(lake: Lake, contract: Contract, oldest: int, policy: Retention, *, is_dry: bool) -> tuple[int, int]:
     """(files, bytes) that leave the table's folder."""
-    hours = _span(lake, contract, oldest, policy) / timedelta(hours=1)
+    span = _span(lake, contract, oldest, policy)
+    if span > _remembered(lake, contract):
+        return 0, 0
+    hours = span / timedelta(hours=1)
     statement = f"VACUUM {contract.audit_name} RETAIN {hours:.4f} HOURS"
     with _settings(lake, {CHECK: "false", IGNORED: "false", LOGGING: "false"}):
         paths = [str(row["path"]) for row in lake.spark.sql(f"{statement} DRY RUN").collect()]
@@ -97,6 +103,14 @@ def _vacuum(lake: Lake, contract: Contract, oldest: int, policy: Retention, *, i
         if not is_dry and files:
             lake.spark.sql(statement)
     return len(sizes), sum(sizes)
+
+
+def _remembered(lake: Lake, contract: Contract) -> timedelta:
+    """How long the table knows which files left it; VACUUM removes the others as if nothing had ever named them."""
+    rows = lake.spark.sql(f"SHOW TBLPROPERTIES {contract.audit_name}").collect()
+    said = {row["key"]: str(row["value"]) for row in rows}.get("delta.deletedFileRetentionDuration", "")
+    days = re.fullmatch(r"interval (\d+) days", said)
+    return timedelta(days=int(days[1])) if days else DELTA_REMEMBERS
 
 
 def _span(lake: Lake, contract: Contract, oldest: int, policy: Retention) -> timedelta:

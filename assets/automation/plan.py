@@ -48,6 +48,7 @@ class State:
         changed_weeks: (table, token) -> the business weeks that arrived after that token; None: no week known.
         unchecked: tables of which no audit has seen the version that readers see.
         faults: tables of which the audit of that version did not pass; what uses the broken columns waits.
+        unpublished: tables that hold a newer version than readers see: one that no audit passed.
     """
 
     made_from: Mapping[Key, Provenance]
@@ -56,6 +57,7 @@ class State:
     changed_weeks: Mapping[tuple[Key, str], Weeks | None] = field(default_factory=dict)
     unchecked: frozenset[Key] = frozenset()
     faults: Mapping[Key, Fault] = field(default_factory=dict)
+    unpublished: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,10 @@ def _own_reason(node: Node, state: State, made_from: Provenance | None) -> str |
         return f"new files: {', '.join(state.new_files[node.key])}"
     if node.key not in state.tokens:
         return "not in the lake yet"
-    is_other = made_from is not None and made_from.code != node.code
-    return "its code, contract or settings changed" if is_other else None
+    if made_from is not None and made_from.code != node.code:
+        return "its code, contract or settings changed"
+    # Weeks are replaced in the newest version: the others would be published as that one has them.
+    return "its newest version did not pass its check" if node.key in state.unpublished else None
 
 
 def _reach(node: Node, dep: Key, changed: Weeks | None) -> Weeks | None:

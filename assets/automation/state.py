@@ -58,6 +58,7 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
     """
     made_from: dict[Key, Provenance] = {}
     tokens: dict[Key, str] = {}
+    unpublished: set[Key] = set()
     for node in nodes:
         contract = graph.contracts[node.key]
         if not lake.exists(contract.published_name):
@@ -72,6 +73,8 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
             if publication is not None:
                 tokens[node.key] = str(publication.version)
                 made_from[node.key] = publication.provenance
+                if lake.newest_version(contract) != publication.version:
+                    unpublished.add(node.key)
     audits = {
         node.key: newest_audit(instance, graph.contracts[node.key], int(tokens[node.key]))
         for node in nodes
@@ -81,6 +84,7 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
         made_from, tokens, _new_files(lake, graph), _changed_weeks(lake, nodes, made_from, tokens),
         unchecked=frozenset(key for key, audit in audits.items() if audit is False),
         faults={key: audit for key, audit in audits.items() if isinstance(audit, Fault)},
+        unpublished=frozenset(unpublished),
     )  # fmt: skip
 
 

@@ -86,12 +86,17 @@ def test_a_spoilt_mark_is_a_sentence(tmp_path: Path):
 
 
 @pytest.fixture(params=[1, 2])
-def old_format(lake: Lake, request: pytest.FixtureRequest):
-    """The books of a lake of an older format, the first one with a row each."""
+def old_number(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture
+def old_format(lake: Lake, old_number: int):
+    """The books of a lake of an older format, with a row each."""
     contracts = load_contracts()
     for name, columns in FIRST_COLUMNS.items():
         contract = contracts["bronze", name]
-        known = columns | (set(ADDED[name]) - {"flag_counts"} if request.param == 2 else set())
+        known = columns | (set(ADDED[name]) - {"flag_counts"} if old_number == 2 else set())
         old = replace(contract, columns=tuple(column for column in contract.columns if column.name in known))
         lake.spark.sql(f"DROP TABLE IF EXISTS bronze.{name}")
         lake.spark.sql(create_table_sql(old))
@@ -107,8 +112,8 @@ def old_format(lake: Lake, request: pytest.FixtureRequest):
 
 
 @pytest.mark.spark
-def test_the_books_of_the_old_format_keep_every_row(lake: Lake, old_format):
-    assert lake_format(lake.settings) == 1
+def test_the_books_of_the_old_format_keep_every_row(lake: Lake, old_number: int, old_format):
+    assert lake_format(lake.settings) == old_number
     with pytest.raises(FormatError, match="older release"):
         require_format(lake.settings)
     migrate(lake.spark, lake.settings, old_format)

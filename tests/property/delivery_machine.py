@@ -6,10 +6,11 @@ Belongs here: the state machine and its oracle. Does not belong here: what is dr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -140,8 +141,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert books.accepted == len(perfect)
 
 
-def sequences(in_ci: int, steps: int) -> settings:
+def sequences(in_ci: int, steps: int, phases: Collection[Phase] = tuple(Phase)) -> settings:
     """So many sequences in CI, twenty times as many to certify."""
     return settings(
-        max_examples=in_ci * CERTIFY_TIMES, stateful_step_count=steps, deadline=None, derandomize=CERTIFY_TIMES == 1
+        max_examples=in_ci * CERTIFY_TIMES,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=CERTIFY_TIMES == 1,
+        phases=phases,
     )

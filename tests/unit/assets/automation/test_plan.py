@@ -105,3 +105,12 @@ def test_what_uses_a_broken_column_waits_and_the_rest_goes_on():
     nodes = [*NODES, other]
     assert {item.key for item in plan(nodes, state)} == {LINES, SERIES, MODEL, other.key}
     assert [item.key for item in plan(nodes, state, stopped={LINES})] == [other.key]
+
+
+def test_a_version_that_did_not_pass_is_replaced_whole_whatever_weeks_are_behind():
+    late = (date(2017, 1, 16), date(2017, 1, 23))
+    tokens = {EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"}
+    state = settled(tokens=tokens, changed_weeks={(EVENTS, "4"): late}, unpublished=frozenset({LINES}))
+    first = plan(NODES, state)[0]
+    assert (first.key, first.weeks) == (LINES, (FIRST, LAST))
+    assert "did not pass" in first.reason
