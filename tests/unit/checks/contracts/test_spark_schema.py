@@ -36,7 +36,8 @@ def test_create_table(contracts: Contracts) -> None:
     sql = create_table_sql(contract)
     assert sql.startswith("CREATE TABLE IF NOT EXISTS silver_audit.fct_promotions (\n")
     assert "USING delta" in sql
-    assert "'delta.dataSkippingNumIndexedCols' = '2'" in sql
+    assert "'delta.dataSkippingStatsColumns' = 'week_start_date'" in sql
+    assert "'delta.dataSkippingNumIndexedCols' = '2'" in create_table_sql(contracts["silver", "dim_product"])
     assert "COMMENT 'One row per product, store, week and kind of promotion. " in sql
     assert create_table_sql(contract, "scratch.x").startswith("CREATE TABLE IF NOT EXISTS scratch.x (")
     assert "EXISTS bronze.promotions (" in create_table_sql(contracts["bronze", "promotions"])
