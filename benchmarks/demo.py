@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import MemoryWatch
+from benchmarks.program import Options
 from resources.settings import PROJECT_ROOT, child_environment, load_settings
 
 
@@ -34,7 +35,7 @@ class Step:
         return round(self.ended - self.began, 1)
 
 
-def bench_demo() -> dict[str, Any]:
+def bench_demo(_options: Options) -> dict[str, Any]:
     """Run the demo cold, again, and with one more week; the result is the object that `bench --json` promises.
 
     `steps` and `next_week_steps` list seconds and peak memory of every asset and check, slowest first.

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from benchmarks.memory import MemoryWatch
+from benchmarks.program import Options
 from benchmarks.side_by_side import alternate, rivals, throwaway_lake
 from checks.contracts.loader import load_contracts
 from checks.contracts.pandera_schema import to_pandera
@@ -28,7 +29,7 @@ SAME = {
 }
 
 
-def bench_ingest() -> dict[str, Any]:
+def bench_ingest(_options: Options) -> dict[str, Any]:
     """Time the ingest of all receipts of the demo against `read.parquet` and a Delta write of the same file.
 
     Both begin with no table. The result is the object that `bench --json` promises; `rivals` has the ratio.

@@ -16,6 +16,7 @@ from pandera.pyspark import Check, Column, DataFrameSchema
 from pyspark.sql import types as spark_types
 
 from benchmarks.memory import MemoryWatch
+from benchmarks.program import Options
 from benchmarks.side_by_side import alternate, rivals, throwaway_lake
 from checks.contracts.plan import compile_plan
 from resources.lake import Lake
@@ -40,7 +41,7 @@ FAULTS: Mapping[str, tuple[str, int]] = {
 }
 
 
-def bench_validation() -> dict[str, Any]:
+def bench_validation(_options: Options) -> dict[str, Any]:
     """Time `audit` on 50 rules over 5 million rows by 20 columns; the result is the object of `bench --json`.
 
     All three read the same Parquet file. Rule by rule, the failing rows equal those of the hand-written aggregate, and

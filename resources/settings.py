@@ -105,6 +105,7 @@ class Settings(BaseModel):
     jar_cache: Path
     landing: Path
     source_files: Path | None = None
+    reference_data: Path | None = None
     java: Path | None = None
     trust_store: Path | None = None
     spark_remote: str | None = None
@@ -162,6 +163,7 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_JAR_CACHE": "jar_cache",
     "LIFTLAKE_LANDING": "landing",
     "LIFTLAKE_SOURCE_FILES": "source_files",
+    "LIFTLAKE_REFERENCE_DATA": "reference_data",
     "LIFTLAKE_JAVA": "java",
     "LIFTLAKE_TRUST_STORE": "trust_store",
     "SPARK_REMOTE": "spark_remote",
