@@ -3,9 +3,9 @@
 Belongs here: lags, rolling and expanding statistics by position, in coreforecast (C++) on one float64
 array and its series boundaries. Does not belong here: which features exist, dates, promotions, models.
 
-Every kernel maps an array of shape (n_rows,) to one of the same shape: the value at row i uses rows up
-to and including i of the same series, never a later one. NaN marks a week without a usable value (a
-partial week) on the way in and a window that does not exist on the way out.
+Every kernel maps an array of shape (n_rows,) to one of the same shape: the value at row i uses rows up to and including
+i of the same series (up to i - weeks_back where that is given), never a later one. NaN marks a week without a usable
+value (a partial week) on the way in and a window that does not exist on the way out.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ class Layout:
         """The layout of a frame that is sorted by key and week; an empty key is one series."""
         if not key:
             return cls(np.array([0, frame.height], dtype=np.int32))
-        lengths = frame.group_by(key, maintain_order=True).len()["len"].to_numpy()
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+        is_new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in key)
+        begins = frame.select(is_new.arg_true()).to_series().to_numpy()
+        # The shift puts a null before the first row, which a null key would equal.
+        inner = begins[begins > 0]
+        return cls(np.concatenate([[0][: frame.height], inner, [frame.height]]).astype(np.int32))
 
     @property
     def positions(self) -> NDArray[np.int64]:
@@ -63,28 +66,31 @@ def lag(values: Values, layout: Layout, weeks_back: int) -> Values:
     return Lag(weeks_back).transform(layout.grouped(values))
 
 
-def rolling_mean(values: Values, layout: Layout, window_weeks: int) -> Values:
-    """Mean of the usable weeks among the last `window_weeks`.
+def rolling_mean(values: Values, layout: Layout, window_weeks: int, weeks_back: int = 0) -> Values:
+    """Mean of the usable weeks among `window_weeks` that end `weeks_back` weeks before.
 
     Exists when the series is that long and at least half of the window is usable.
     """
-    kernel = RollingMean(0, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
+    kernel = RollingMean(weeks_back, window_weeks, min_samples=max(1, window_weeks // 2), skipna=_has_gaps(values))
     means = kernel.transform(layout.grouped(values))
-    # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero.
-    bounded = np.clip(means, np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else means
-    return _where_window_exists(bounded, layout, window_weeks)
+    if means.size:
+        # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero.
+        np.clip(means, np.fmin.reduce(values), np.fmax.reduce(values), out=means)
+    return _where_window_exists(means, layout, window_weeks + weeks_back)
 
 
-def rolling_std(values: Values, layout: Layout, window_weeks: int) -> Values:
-    """Sample standard deviation (n - 1) of the usable weeks among the last `window_weeks`."""
-    kernel = RollingStd(0, window_weeks, min_samples=max(_LEAST_FOR_STD, window_weeks // 2), skipna=True)
-    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+def rolling_std(values: Values, layout: Layout, window_weeks: int, weeks_back: int = 0) -> Values:
+    """Sample standard deviation (n - 1) of the usable weeks among `window_weeks` that end `weeks_back` weeks before."""
+    least = max(_LEAST_FOR_STD, window_weeks // 2)
+    kernel = RollingStd(weeks_back, window_weeks, min_samples=least, skipna=_has_gaps(values))
+    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks + weeks_back)
 
 
-def rolling_max(values: Values, layout: Layout, window_weeks: int) -> Values:
-    """Largest usable value among the last `window_weeks`."""
-    kernel = RollingMax(0, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
-    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks)
+def rolling_max(values: Values, layout: Layout, window_weeks: int, weeks_back: int = 0) -> Values:
+    """Largest usable value among `window_weeks` that end `weeks_back` weeks before."""
+    least = max(1, window_weeks // 2)
+    kernel = RollingMax(weeks_back, window_weeks, min_samples=least, skipna=_has_gaps(values))
+    return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks + weeks_back)
 
 
 def expanding_mean(values: Values, layout: Layout) -> Values:
@@ -116,5 +122,14 @@ def ratio(numerator: Values, denominator: Values) -> Values:
     return result
 
 
-def _where_window_exists(values: Values, layout: Layout, window_weeks: int) -> Values:
-    return np.where(layout.positions >= window_weeks - 1, values, np.nan)
+def _has_gaps(values: Values) -> bool:
+    """Whether a week is unusable: the kernels are faster when they need not look."""
+    return bool(np.isnan(values).any())
+
+
+def _where_window_exists(values: Values, layout: Layout, span_weeks: int) -> Values:
+    """NaN in the first weeks of a series, where a window of that span would begin before it; in place."""
+    starts, stops = layout.starts[:-1, np.newaxis], layout.starts[1:, np.newaxis]
+    early = starts + np.arange(span_weeks - 1, dtype=np.int32)
+    values[early[early < stops]] = np.nan
+    return values
