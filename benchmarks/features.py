@@ -73,7 +73,7 @@ def with_kernels(frame: pl.DataFrame) -> pl.DataFrame:
 
 def with_mlforecast(frame: pl.DataFrame) -> pl.DataFrame:
     """The same by mlforecast."""
-    transforms = [RollingMean(window) for window in WINDOWS] + [RollingStd(window) for window in WINDOWS]
+    transforms: list[Any] = [RollingMean(window) for window in WINDOWS] + [RollingStd(window) for window in WINDOWS]
     engine = MLForecast(models=[], freq=1, lags=list(LAGS), lag_transforms={1: transforms})
     prepared: Any = engine.preprocess(frame, static_features=[], dropna=False)
     return prepared
