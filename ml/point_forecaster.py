@@ -178,7 +178,7 @@ def _fit_lightgbm(inputs: Any, target: Values, weights: Values, member: Member, 
         "seed": member.seed,
         "num_threads": threads,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "verbose": -1,
     }
     booster = lightgbm.train(parameters, lightgbm.Dataset(inputs, target, weight=weights), member.iterations)
