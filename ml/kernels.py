@@ -29,6 +29,8 @@ Values = NDArray[np.float64]
 # Two threads gain nothing on series of one or two years and differ between machines; one is simplest.
 _THREADS = 1
 _LEAST_FOR_STD = 2
+# Windows always look for unusable weeks: to look only when there are some anywhere would let a gap in a later week, or
+# in another series, change the last digits of earlier values.
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def rolling_mean(values: Values, layout: Layout, window_weeks: int, weeks_back: 
 
     Exists when the series is that long and at least half of the window is usable.
     """
-    kernel = RollingMean(weeks_back, window_weeks, min_samples=max(1, window_weeks // 2), skipna=_has_gaps(values))
+    kernel = RollingMean(weeks_back, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
     means = kernel.transform(layout.grouped(values))
     if means.size:
         # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero.
@@ -82,14 +84,14 @@ def rolling_mean(values: Values, layout: Layout, window_weeks: int, weeks_back: 
 def rolling_std(values: Values, layout: Layout, window_weeks: int, weeks_back: int = 0) -> Values:
     """Sample standard deviation (n - 1) of the usable weeks among `window_weeks` that end `weeks_back` weeks before."""
     least = max(_LEAST_FOR_STD, window_weeks // 2)
-    kernel = RollingStd(weeks_back, window_weeks, min_samples=least, skipna=_has_gaps(values))
+    kernel = RollingStd(weeks_back, window_weeks, min_samples=least, skipna=True)
     return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks + weeks_back)
 
 
 def rolling_max(values: Values, layout: Layout, window_weeks: int, weeks_back: int = 0) -> Values:
     """Largest usable value among `window_weeks` that end `weeks_back` weeks before."""
     least = max(1, window_weeks // 2)
-    kernel = RollingMax(weeks_back, window_weeks, min_samples=least, skipna=_has_gaps(values))
+    kernel = RollingMax(weeks_back, window_weeks, min_samples=least, skipna=True)
     return _where_window_exists(kernel.transform(layout.grouped(values)), layout, window_weeks + weeks_back)
 
 
@@ -120,11 +122,6 @@ def ratio(numerator: Values, denominator: Values) -> Values:
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result
-
-
-def _has_gaps(values: Values) -> bool:
-    """Whether a week is unusable: the kernels are faster when they need not look."""
-    return bool(np.isnan(values).any())
 
 
 def _where_window_exists(values: Values, layout: Layout, span_weeks: int) -> Values:
