@@ -34,7 +34,7 @@ class DemandData:
         stores, groups: labels of the series, ascending.
         rows: store_id, product_group, week (1 to 53), demand_units DOUBLE, displays and mailers: log of 1 + the number
             of products of the group that are on display or in the mailer; one row per series and week.
-        promotions: store_id, product_id, week of every planned product.
+        promotions: store_id, product_id, week, product_group of every planned product.
         sales: store_id, product_id, week of every receipt line.
     """
 
@@ -79,11 +79,12 @@ def read_demand(folder: Path | None = None) -> DemandData:
         .with_columns(pl.col("week").cast(sales.schema["week"]))
     )
     units = sales.group_by(key).agg(demand_units=pl.col("quantity").sum().cast(pl.Float64))
-    rows = grid.join(units, on=key, how="left").join(counts, on=key, how="left").fill_null(0.0)
-    rows = rows.with_columns(pl.col("store_id").cast(pl.String)).sort(key)
+    rows = grid.join(units, on=key, how="left").join(counts, on=key, how="left")
+    measures = pl.col("demand_units", "displays", "mailers").fill_null(0.0)
+    rows = rows.with_columns(measures, pl.col("store_id").cast(pl.String)).sort(key)
     planned = ["store_id", "product_id", "week"]
     stores = sorted(rows["store_id"].unique().to_list())
-    return DemandData(stores, sorted(CATEGORIES), rows, plans.select(planned), sales.select(planned))
+    return DemandData(stores, sorted(CATEGORIES), rows, plans.select(*planned, "product_group"), sales.select(planned))
 
 
 def _installed() -> Path:
