@@ -15,7 +15,7 @@ were made then, for target weeks up to the cutoff.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -23,6 +23,7 @@ import polars as pl
 from benchmarks.demand_data import CUTOFF_WEEKS, HORIZONS, LAST_TARGET_WEEK, WEEKS, DemandData, read_demand
 from benchmarks.demand_rivals import RIVALS
 from benchmarks.program import Options, Stopwatch, progress, result
+from ml.business_calendar import DAYS_PER_WEEK
 from ml.cube import build_cube
 from ml.cube_features import CubeFeatureSpec, cube_features
 from ml.evaluation import metrics
@@ -40,6 +41,8 @@ MEMBERS = (
 )
 CALIBRATION_CUTOFFS = 6
 FIRST_TRAINING_WEEK = 9
+# A date for week 1: only the order of weeks and their distance matter.
+FIRST_WEEK_START = date(2017, 1, 2)
 # One row per method, cutoff, series and horizon.
 KEY = ["store_id", "product_group", "cutoff_week", "horizon_weeks"]
 
@@ -139,7 +142,6 @@ def _rival(
 
 
 def _dated(rows: pl.DataFrame) -> pl.DataFrame:
-    """Source weeks as dates, for functions that think in business weeks; only their order and distance matter."""
-    start = date(2017, 1, 2)
-    days = (pl.col("target_week") - 1).cast(pl.Int64) * timedelta(days=7) // timedelta(days=1)
-    return rows.with_columns(target_week_start_date=pl.lit(start) + pl.duration(days=days))
+    """Source weeks as dates, for functions that think in business weeks."""
+    days = (pl.col("target_week").cast(pl.Int64) - 1) * DAYS_PER_WEEK
+    return rows.with_columns(target_week_start_date=pl.lit(FIRST_WEEK_START) + pl.duration(days=days))
