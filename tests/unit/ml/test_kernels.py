@@ -67,3 +67,13 @@ def test_layout_of_a_frame() -> None:
     assert kernels.Layout.of(frame, ("key",)).starts.tolist() == [0, 2, 3]
     assert kernels.Layout.of(frame, ("key",)).positions.tolist() == [0, 1, 0]
     assert kernels.Layout.of(frame, ()).starts.tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("kernel", [kernels.rolling_mean, kernels.rolling_std, kernels.rolling_max])
+def test_a_gap_in_another_series_changes_no_digit(kernel: object) -> None:
+    values = np.random.default_rng(5).gamma(2.0, 3.0, 80)
+    layout = kernels.Layout(np.array([0, 40, 80], dtype=np.int32))
+    with_gap = values.copy()
+    with_gap[60] = np.nan
+    both = [kernel(series, layout, 8)[:40] for series in (values, with_gap)]  # type: ignore[operator]
+    np.testing.assert_array_equal(*both)
