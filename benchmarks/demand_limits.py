@@ -92,10 +92,11 @@ def _two_sided(units: Values, horizon: int) -> Values:
 
 
 def _trees(units: Values, counts: Values) -> dict[int, Values]:
-    return {
-        horizon: np.stack([_forecast(units, counts, week, horizon) for week in _cutoffs(horizon)])
-        for horizon in HORIZONS
-    }
+    found = {}
+    for horizon in HORIZONS:
+        found[horizon] = np.stack([_forecast(units, counts, week, horizon) for week in _cutoffs(horizon)])
+        progress(f"trees of horizon {horizon}")
+    return found
 
 
 def _forecast(units: Values, counts: Values, cutoff_week: int, horizon: int) -> Values:
