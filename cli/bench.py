@@ -41,7 +41,7 @@ def _program(name: str) -> Callable[[Options], dict[str, Any]]:
     try:
         return getattr(importlib.import_module(f"benchmarks.{name}"), f"bench_{name}")
     except ModuleNotFoundError as error:
-        stop(f"The benchmark {name} needs {error.name}: install it with `uv sync --group bench`.", WRONG_USE)
+        stop(f"The benchmark {name} needs {error.name}, of the dependency group `bench`: say `make setup`.", WRONG_USE)
 
 
 def _print(result: dict[str, Any]) -> None:
