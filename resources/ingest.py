@@ -4,8 +4,7 @@ Belongs here: the ingest of one file (quarantine, accepted, ledger, in this orde
 looks like (mapping), how a file is read (records, staging), what a valid row is (contracts), when to ingest (assets).
 
 The law: received = accepted + quarantined + duplicates, counted in source records. What is committed in which order,
-and what a killed ingest leaves to undo, is decided in delivery_plan. Every commit carries a `txnAppId` of its batch and
-attempt, so that Delta makes it once even when its answer was lost and the client asks again.
+and what a killed ingest leaves to undo, is decided in delivery_plan.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ from resources.books import Books
 from resources.delivery_plan import QUARANTINE, first_with, is_settled
 from resources.lake import Lake
 from resources.layouts import require_known_columns, types_of
-from resources.mapping import SourceMapping, flag_column, kind_columns, kind_flag, kind_row, lenient, record_projection
+from resources.mapping import SourceMapping
+from resources.projection import flag_column, kind_columns, kind_flag, kind_row, lenient, record_projection
 from resources.receipts import Receipt
 from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
 from resources.records import IS_BASE64, LINE, PROBLEM, RAW
@@ -103,8 +103,7 @@ class Ingest:
         reason = f"same content as {first.file_name}"
         repeated = replace(blank, content_sha256=first.content_sha256, outcome="duplicate", reason=reason)
         repeated = replace(repeated, file_columns=first.file_columns, file_column_types=first.file_column_types)
-        repeated = replace(repeated, flag_counts=first.flag_counts)
-        return replace(repeated, received=first.received, duplicates=first.received)
+        return replace(repeated, flag_counts=first.flag_counts, received=first.received, duplicates=first.received)
 
     def _refused(self, blank: Receipt, path: Path, error: SourceFileError, earlier: Iterable[Receipt]) -> Receipt:
         """Quarantine a file whole: its bytes are kept, and one record of the quarantine stands for it."""
@@ -287,15 +286,11 @@ class Ingest:
         )
 
     def _accepted(self, receipt: Receipt, records: DataFrame) -> DataFrame:
-        """The rows of the accepted records."""
+        """The rows of the accepted records: one per record, or one per record and kind."""
         if receipt.accepted < receipt.received:
             records = records.filter(f"{IS_GOOD} AND {RANK} = 1")
-        return self._exploded(receipt.table_name, records)
-
-    def _exploded(self, table: str, records: DataFrame) -> DataFrame:
-        """The rows of the bronze table: one per record, or one per record and kind."""
-        columns = self._contracts["bronze", table].column_names
-        explode = self._mapping.tables[table].explode
+        columns = self._contracts["bronze", receipt.table_name].column_names
+        explode = self._mapping.tables[receipt.table_name].explode
         if explode is None:
             return records.select(*columns)
         parts = [

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from checks.contracts.evolution import Difference, Outcome, SourceColumn, column_differences, judge
 from checks.contracts.model import SchemaEvolution
-from resources.mapping import TableMapping, used_columns
+from resources.mapping import TableMapping
+from resources.projection import used_columns
 from resources.receipts import Receipt
 from resources.source_bytes import SourceFileError
 

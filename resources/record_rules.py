@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from checks.contracts.plan import PlannedRule, ValidationPlan
-from resources.mapping import SourceMapping, lenient, mentions
+from resources.mapping import SourceMapping
+from resources.projection import lenient, mentions
 from resources.records import PROBLEM, RECORD_PROBLEMS
 
 
