@@ -12,7 +12,8 @@ import polars as pl
 
 from ml.baselines import BASELINES
 from ml.evaluation import sliced_metrics
-from ml.features import DEMAND_FEATURES, FEATURE_SET, HORIZON, TARGET_WEEK, Feature
+from ml.feature_declaration import Feature
+from ml.features import DEMAND_FEATURES, HORIZON, TARGET_WEEK
 from ml.forecaster import fit_calibrated, labelled
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame, require_columns
 from ml.intervals import apply, calibrate, point_rows
@@ -39,7 +40,7 @@ class BacktestPlan:
         measure: what is forecast.
         config: parameters of the model.
         coverage: share of outcomes that [p10, p90] is to hold.
-        features, feature_set: the model's inputs and their name.
+        features: the model's inputs.
     """
 
     folds: tuple[Fold, ...]
@@ -47,7 +48,6 @@ class BacktestPlan:
     config: TrainConfig = field(default_factory=TrainConfig)
     coverage: float = 0.8
     features: tuple[Feature, ...] = DEMAND_FEATURES
-    feature_set: str = FEATURE_SET
 
 
 def backtest(
@@ -104,7 +104,6 @@ def _model_forecasts(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan) -> pl.D
         plan.config,
         coverage=plan.coverage,
         features=plan.features,
-        feature_set=plan.feature_set,
     )
     return fitted.forecast(rows.filter(fold.is_test))
 

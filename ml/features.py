@@ -1,7 +1,7 @@
 """The demand features: declared once, computed at every cutoff.
 
-Belongs here: the list of features (what a column means, when it is known) and `compute_features`.
-Does not belong here: kernels (ml.kernels), the frames they run on (ml.panels), labels, models.
+Belongs here: the list of features and `compute_features`. Does not belong here: what a declaration is
+(ml.feature_declaration), kernels (ml.kernels), the frames they run on (ml.panels), labels, models.
 
 To add a feature add one line to `DEMAND_FEATURES` and one column to the contract of gold.demand_features.
 """
@@ -9,108 +9,42 @@ To add a feature add one line to `DEMAND_FEATURES` and one column to the contrac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
 
 import polars as pl
 
 from ml.business_calendar import DAYS_PER_WEEK, UTC_INSTANT, calendar_frame
+from ml.feature_declaration import POLARS_DTYPES, Feature, from_calendar, from_past, from_plans, set_version, static_key
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame
 from ml.panels import Panel, evaluate, pooled_panel, series_panel, target_plans
 
-Kernel = Literal[
-    "lag",
-    "mean",
-    "std",
-    "max",
-    "weighted_mean",
-    "expanding_mean",
-    "mean_change",
-    "quotient",
-    "quotient_change",
-    "weeks_since_positive",
-    "age",
-    "target",
-    "target_less_mean",
-    "calendar",
-    "key",
-]
-Availability = Literal["past", "known_future", "static"]
-Dtype = Literal["DOUBLE", "BIGINT", "INT", "STRING"]
-POLARS_DTYPES: dict[Dtype, pl.DataType] = {
-    "DOUBLE": pl.Float64(),
-    "BIGINT": pl.Int64(),
-    "INT": pl.Int32(),
-    "STRING": pl.String(),
-}
 HORIZON = "horizon_weeks"
 TARGET_WEEK = "target_week_start_date"
 FEATURE_KEY: tuple[str, ...] = (*SERIES_KEY, WEEK, HORIZON)
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One input column of a model.
-
-    Attributes:
-        name: the column.
-        source: a column of the series, `a/b` for a quotient, or `store.`, `group.`, `all.` (sums over a
-            pool of series), `plans.` (promotion plans), `cutoff.` or `target.` (calendar of that week).
-        kernel: what is done with it; see ml.kernels and ml.panels.evaluate.
-        window: window or lag in weeks; two numbers compare a short with a long window.
-        availability: `past` uses weeks up to the cutoff, `known_future` is planned ahead for the target
-            week and known at the cutoff, `static` belongs to the series or the question.
-        dtype: Spark SQL type. STRING columns are categorical.
-        description: what the value means, with its unit.
-    """
-
-    name: str
-    source: str
-    kernel: Kernel
-    window: tuple[int, ...]
-    availability: Availability
-    dtype: Dtype
-    description: str
-
-
-def _past(name: str, source: str, kernel: Kernel, window: tuple[int, ...], description: str) -> Feature:
-    return Feature(name, source, kernel, window, "past", "DOUBLE", description)
-
-
-def _planned(name: str, source: str, kernel: Kernel, window: tuple[int, ...], description: str) -> Feature:
-    return Feature(name, source, kernel, window, "known_future", "DOUBLE", description)
-
-
-def _calendar(name: str, source: str, dtype: Dtype, description: str) -> Feature:
-    return Feature(name, source, "calendar", (), "known_future", dtype, description)
-
-
-def _key(name: str, dtype: Dtype, description: str) -> Feature:
-    return Feature(name, name, "key", (), "static", dtype, description)
-
-
-FEATURE_SET = "demand_v1"
 DEMAND_FEATURES: tuple[Feature, ...] = (
-    _key("store_id", "STRING", "Store of the series."),
-    _key("product_group", "STRING", "Product group of the series."),
-    _key(HORIZON, "INT", "Weeks from the cutoff week to the target week."),
+    static_key("store_id", "STRING", "Store of the series."),
+    static_key("product_group", "STRING", "Product group of the series."),
+    static_key(HORIZON, "INT", "Weeks from the cutoff week to the target week."),
     # demand of the series itself
     *(
-        _past(f"transactions_lag_{k}", "transactions", "lag", (k,), f"Transactions {k} weeks before the cutoff week.")
+        from_past(
+            f"transactions_lag_{k}", "transactions", "lag", (k,), f"Transactions {k} weeks before the cutoff week."
+        )
         for k in (0, 1, 2, 3, 7, 12)
     ),
     *(
-        _past(f"transactions_mean_{w}", "transactions", "mean", (w,), f"Mean weekly transactions, last {w} weeks.")
+        from_past(f"transactions_mean_{w}", "transactions", "mean", (w,), f"Mean weekly transactions, last {w} weeks.")
         for w in (4, 8, 13, 26)
     ),
     *(
-        _past(f"transactions_std_{w}", "transactions", "std", (w,), f"Standard deviation of transactions, {w} weeks.")
+        from_past(
+            f"transactions_std_{w}", "transactions", "std", (w,), f"Standard deviation of transactions, {w} weeks."
+        )
         for w in (8, 26)
     ),
-    _past("transactions_max_13", "transactions", "max", (13,), "Largest weekly transactions of the last 13 weeks."),
+    from_past("transactions_max_13", "transactions", "max", (13,), "Largest weekly transactions of the last 13 weeks."),
     *(
-        _past(
+        from_past(
             f"transactions_weighted_mean_{h}",
             "transactions",
             "weighted_mean",
@@ -119,68 +53,91 @@ DEMAND_FEATURES: tuple[Feature, ...] = (
         )
         for h in (3, 12)
     ),
-    _past("transactions_expanding_mean", "transactions", "expanding_mean", (), "Mean of all weeks since listing."),
-    _past("transactions_change_4_13", "transactions", "mean_change", (4, 13), "Mean of 4 weeks over mean of 13."),
-    _past("zero_week_share_8", "is_zero_week", "mean", (8,), "Share of weeks without a sale, last 8 weeks."),
-    _past("zero_week_share_26", "is_zero_week", "mean", (26,), "Share of weeks without a sale, last 26 weeks."),
-    _past("weeks_since_sale", "transactions", "weeks_since_positive", (), "Weeks since the last week with a sale."),
-    _past("weeks_since_listing", "transactions", "age", (), "Weeks since the first week with a sale."),
+    from_past("transactions_expanding_mean", "transactions", "expanding_mean", (), "Mean of all weeks since listing."),
+    from_past("transactions_change_4_13", "transactions", "mean_change", (4, 13), "Mean of 4 weeks over mean of 13."),
+    from_past("zero_week_share_8", "is_zero_week", "mean", (8,), "Share of weeks without a sale, last 8 weeks."),
+    from_past("zero_week_share_26", "is_zero_week", "mean", (26,), "Share of weeks without a sale, last 26 weeks."),
+    from_past("weeks_since_sale", "transactions", "weeks_since_positive", (), "Weeks since the last week with a sale."),
+    from_past("weeks_since_listing", "transactions", "age", (), "Weeks since the first week with a sale."),
     # the other measures, for models of them and for their baselines
     *(
         feature
         for measure, unit in (("quantity_units", "units"), ("net_sales_usd", "net sales in USD"))
         for feature in (
-            _past(f"{measure}_lag_0", measure, "lag", (0,), f"Weekly {unit} in the cutoff week."),
-            _past(f"{measure}_mean_8", measure, "mean", (8,), f"Mean weekly {unit}, last 8 weeks."),
-            _past(f"{measure}_mean_26", measure, "mean", (26,), f"Mean weekly {unit}, last 26 weeks."),
-            _past(f"{measure}_expanding_mean", measure, "expanding_mean", (), f"Mean weekly {unit} since listing."),
+            from_past(f"{measure}_lag_0", measure, "lag", (0,), f"Weekly {unit} in the cutoff week."),
+            from_past(f"{measure}_mean_8", measure, "mean", (8,), f"Mean weekly {unit}, last 8 weeks."),
+            from_past(f"{measure}_mean_26", measure, "mean", (26,), f"Mean weekly {unit}, last 26 weeks."),
+            from_past(f"{measure}_expanding_mean", measure, "expanding_mean", (), f"Mean weekly {unit} since listing."),
         )
     ),
-    _past("units_per_transaction_13", "quantity_units/transactions", "quotient", (13,), "Units a basket, 13 weeks."),
+    from_past(
+        "units_per_transaction_13", "quantity_units/transactions", "quotient", (13,), "Units a basket, 13 weeks."
+    ),
     # price and discount paid
-    _past("unit_price_usd_13", "net_sales_usd/quantity_units", "quotient", (13,), "Net USD a unit, last 13 weeks."),
-    _past(
+    from_past("unit_price_usd_13", "net_sales_usd/quantity_units", "quotient", (13,), "Net USD a unit, last 13 weeks."),
+    from_past(
         "unit_price_change_4_13",
         "net_sales_usd/quantity_units",
         "quotient_change",
         (4, 13),
         "Net price of a unit in the last 4 weeks over that in the last 13.",
     ),
-    _past("discount_depth_4", "discount_usd/gross_sales_usd", "quotient", (4,), "Retail discount share, 4 weeks."),
-    _past("discount_depth_13", "discount_usd/gross_sales_usd", "quotient", (13,), "Retail discount share, 13 weeks."),
+    from_past("discount_depth_4", "discount_usd/gross_sales_usd", "quotient", (4,), "Retail discount share, 4 weeks."),
+    from_past(
+        "discount_depth_13", "discount_usd/gross_sales_usd", "quotient", (13,), "Retail discount share, 13 weeks."
+    ),
     # pooled demand: how the store, the group and the whole lake move
-    _past("store_transactions_mean_4", "store.transactions", "mean", (4,), "Mean weekly sum over the store's series."),
-    _past("store_change_1_8", "store.transactions", "mean_change", (1, 8), "Store sum: cutoff week over 8 weeks."),
-    _past("store_change_4_13", "store.transactions", "mean_change", (4, 13), "Store sum: 4 weeks over 13 weeks."),
-    _past("group_transactions_mean_4", "group.transactions", "mean", (4,), "Mean weekly sum over the group's stores."),
-    _past("group_change_1_8", "group.transactions", "mean_change", (1, 8), "Group sum: cutoff week over 8 weeks."),
-    _past("group_change_4_13", "group.transactions", "mean_change", (4, 13), "Group sum: 4 weeks over 13 weeks."),
-    _past("group_change_4_26", "group.transactions", "mean_change", (4, 26), "Group sum: 4 weeks over 26 weeks."),
-    _past("all_change_1_8", "all.transactions", "mean_change", (1, 8), "Sum of all series: cutoff week over 8 weeks."),
-    _past("all_change_4_13", "all.transactions", "mean_change", (4, 13), "Sum of all series: 4 weeks over 13."),
+    from_past(
+        "store_transactions_mean_4", "store.transactions", "mean", (4,), "Mean weekly sum over the store's series."
+    ),
+    from_past("store_change_1_8", "store.transactions", "mean_change", (1, 8), "Store sum: cutoff week over 8 weeks."),
+    from_past("store_change_4_13", "store.transactions", "mean_change", (4, 13), "Store sum: 4 weeks over 13 weeks."),
+    from_past(
+        "group_transactions_mean_4", "group.transactions", "mean", (4,), "Mean weekly sum over the group's stores."
+    ),
+    from_past("group_change_1_8", "group.transactions", "mean_change", (1, 8), "Group sum: cutoff week over 8 weeks."),
+    from_past("group_change_4_13", "group.transactions", "mean_change", (4, 13), "Group sum: 4 weeks over 13 weeks."),
+    from_past("group_change_4_26", "group.transactions", "mean_change", (4, 26), "Group sum: 4 weeks over 26 weeks."),
+    from_past(
+        "all_change_1_8", "all.transactions", "mean_change", (1, 8), "Sum of all series: cutoff week over 8 weeks."
+    ),
+    from_past("all_change_4_13", "all.transactions", "mean_change", (4, 13), "Sum of all series: 4 weeks over 13."),
     # promotions as planned, before and in the target week
-    _past("display_share_lag_0", "plans.display_share", "lag", (0,), "Share of products on display, cutoff week."),
-    _past("mailer_share_lag_0", "plans.mailer_share", "lag", (0,), "Share of products in the mailer, cutoff week."),
-    _past("display_share_mean_8", "plans.display_share", "mean", (8,), "Mean share of products on display, 8 weeks."),
-    _past("mailer_share_mean_8", "plans.mailer_share", "mean", (8,), "Mean share of products in the mailer, 8 weeks."),
-    _planned("display_products_target", "plans.display_products", "target", (), "Products on display, target week."),
-    _planned("mailer_products_target", "plans.mailer_products", "target", (), "Products in the mailer, target week."),
-    _planned("display_share_target", "plans.display_share", "target", (), "Share of products on display, target week."),
-    _planned("mailer_share_target", "plans.mailer_share", "target", (), "Share of products in mailer, target week."),
-    _planned(
+    from_past("display_share_lag_0", "plans.display_share", "lag", (0,), "Share of products on display, cutoff week."),
+    from_past("mailer_share_lag_0", "plans.mailer_share", "lag", (0,), "Share of products in the mailer, cutoff week."),
+    from_past(
+        "display_share_mean_8", "plans.display_share", "mean", (8,), "Mean share of products on display, 8 weeks."
+    ),
+    from_past(
+        "mailer_share_mean_8", "plans.mailer_share", "mean", (8,), "Mean share of products in the mailer, 8 weeks."
+    ),
+    from_plans("display_products_target", "plans.display_products", "target", (), "Products on display, target week."),
+    from_plans("mailer_products_target", "plans.mailer_products", "target", (), "Products in the mailer, target week."),
+    from_plans(
+        "display_share_target", "plans.display_share", "target", (), "Share of products on display, target week."
+    ),
+    from_plans("mailer_share_target", "plans.mailer_share", "target", (), "Share of products in mailer, target week."),
+    from_plans(
         "display_share_change", "plans.display_share", "target_less_mean", (8,), "On display: target less 8-week mean."
     ),
-    _planned(
+    from_plans(
         "mailer_share_change", "plans.mailer_share", "target_less_mean", (8,), "In mailer: target less 8-week mean."
     ),
     # calendar
-    _calendar("target_month", "target.month", "BIGINT", "Month of the target week's first day."),
-    _calendar("target_week_of_year", "target.week_of_year", "BIGINT", "ISO week of the target week's first day."),
-    _calendar("target_day_of_month", "target.day_of_month", "BIGINT", "Day of month of the target week's first day."),
-    _calendar("target_holiday", "target.holiday", "STRING", "Holiday in the target week, or none."),
-    _calendar("target_days_to_holiday", "target.days_to_holiday", "BIGINT", "Days from target week to next holiday."),
-    _calendar("cutoff_holiday", "cutoff.holiday", "STRING", "Holiday in the cutoff week, or none."),
+    from_calendar("target_month", "target.month", "BIGINT", "Month of the target week's first day."),
+    from_calendar("target_week_of_year", "target.week_of_year", "BIGINT", "ISO week of the target week's first day."),
+    from_calendar(
+        "target_day_of_month", "target.day_of_month", "BIGINT", "Day of month of the target week's first day."
+    ),
+    from_calendar("target_holiday", "target.holiday", "STRING", "Holiday in the target week, or none."),
+    from_calendar(
+        "target_days_to_holiday", "target.days_to_holiday", "BIGINT", "Days from target week to next holiday."
+    ),
+    from_calendar("cutoff_holiday", "cutoff.holiday", "STRING", "Holiday in the cutoff week, or none."),
 )
+
+# Models, training sets and forecasts name the set that they were made with.
+FEATURE_SET = set_version("demand", DEMAND_FEATURES)
 
 
 def feature_table_columns(features: Sequence[Feature] = DEMAND_FEATURES) -> dict[str, pl.DataType]:

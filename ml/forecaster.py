@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ml.features import DEMAND_FEATURES, FEATURE_KEY, FEATURE_SET, HORIZON, TARGET_WEEK, Feature
+from ml.feature_declaration import Feature
+from ml.features import DEMAND_FEATURES, FEATURE_KEY, HORIZON, TARGET_WEEK
 from ml.frame_checks import BadFrame, require_columns, require_unique
 from ml.intervals import Calibration, apply, calibrate
 from ml.splits import Fold
@@ -60,7 +61,6 @@ def fit_calibrated(
     *,
     coverage: float = 0.8,
     features: Sequence[Feature] = DEMAND_FEATURES,
-    feature_set: str = FEATURE_SET,
 ) -> CalibratedModel:
     """Fit on the training pairs, calibrate on the calibration pairs, then fit anew on all known pairs.
 
@@ -74,7 +74,6 @@ def fit_calibrated(
         config: parameters of both fits.
         coverage: share of outcomes that [p10, p90] is to hold.
         features: input columns.
-        feature_set: their name.
 
     Raises:
         BadFrame: a part of the fold has no rows, or the calibration pairs lack a horizon.
@@ -86,7 +85,7 @@ def fit_calibrated(
         raise BadFrame(
             f"Fold {fold.cutoff}: {training.height} training rows; no calibration rows at horizons {missing}."
         )
-    first = fit(training, features, measure, config, feature_set)
+    first = fit(training, features, measure, config)
     raw = pl.concat([held_out.select(HORIZON, "actual"), predict_raw(first, held_out)], how="horizontal")
-    final = fit(training_rows(rows, fold), features, measure, config, feature_set)
+    final = fit(training_rows(rows, fold), features, measure, config)
     return CalibratedModel(final, calibrate(raw, coverage))

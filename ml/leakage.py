@@ -16,7 +16,8 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from ml.features import DEMAND_FEATURES, FEATURE_KEY, Feature, compute_features
+from ml.feature_declaration import Feature
+from ml.features import DEMAND_FEATURES, FEATURE_KEY, compute_features
 from ml.frame_checks import SERIES_KEY, WEEK
 
 LEAK_SCHEMA: dict[str, pl.DataType] = {

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from ml.backtest import MODEL
-from ml.features import DEMAND_FEATURES, FEATURE_KEY, FEATURE_SET, HORIZON, TARGET_WEEK, Feature
+from ml.feature_declaration import Feature
+from ml.features import DEMAND_FEATURES, FEATURE_KEY, HORIZON, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 from ml.packaging import Bundle
 from ml.training import FORECAST_COLUMNS, Signature, require_same_signature
@@ -34,14 +35,13 @@ def score(
     features: pl.DataFrame,
     *,
     declared: Sequence[Feature] = DEMAND_FEATURES,
-    feature_set: str = FEATURE_SET,
 ) -> pl.DataFrame:
     """Forecast every feature row.
 
     Args:
         bundle: from `ml.packaging.load_bundle`.
         features: gold.demand_features of one or more issue weeks.
-        declared, feature_set: the feature set that computed `features`.
+        declared: the feature set that computed `features`.
 
     Returns:
         forecasts.demand_forecasts without issued_as_of and data_version: SCORE_COLUMNS, one row per (issue week =
@@ -54,7 +54,7 @@ def score(
     require_columns(features, (*FEATURE_KEY, TARGET_WEEK), "features")
     require_unique(features, FEATURE_KEY, "features")
     fitted_on = bundle.fitted.model.signature
-    require_same_signature(fitted_on, Signature.of(declared, fitted_on.measure, fitted_on.quantiles, feature_set))
+    require_same_signature(fitted_on, Signature.of(declared, fitted_on.measure, fitted_on.quantiles))
     rows = bundle.fitted.forecast(features.sort(FEATURE_KEY)).rename({WEEK: ISSUE_WEEK})
     stamped = rows.with_columns(
         method=pl.lit(MODEL), measure=pl.lit(fitted_on.measure), model_version=pl.lit(bundle.model_version)

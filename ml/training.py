@@ -19,7 +19,8 @@ import polars as pl
 from catboost import CatBoostRegressor, Pool
 from numpy.typing import NDArray
 
-from ml.features import DEMAND_FEATURES, FEATURE_SET, POLARS_DTYPES, Feature
+from ml.feature_declaration import POLARS_DTYPES, Feature, set_version
+from ml.features import DEMAND_FEATURES
 from ml.frame_checks import WEEK, BadFrame, require_columns
 
 FORECAST_COLUMNS = ["p10", "p50", "p90"]
@@ -81,10 +82,10 @@ class Signature:
     quantiles: tuple[float, ...]
 
     @classmethod
-    def of(
-        cls, features: Sequence[Feature], measure: str, quantiles: Sequence[float], feature_set: str = FEATURE_SET
-    ) -> Signature:
-        return cls(feature_set, tuple((f.name, f.dtype) for f in features), measure, tuple(quantiles))
+    def of(cls, features: Sequence[Feature], measure: str, quantiles: Sequence[float]) -> Signature:
+        return cls(
+            set_version("demand", features), tuple((f.name, f.dtype) for f in features), measure, tuple(quantiles)
+        )
 
     @property
     def names(self) -> list[str]:
@@ -112,7 +113,6 @@ def fit(
     features: Sequence[Feature],
     target: str,
     config: TrainConfig,
-    feature_set: str = FEATURE_SET,
 ) -> QuantileModel:
     """Fit one model for all horizons; equal rows, config and machine give an equal model.
 
@@ -121,14 +121,13 @@ def fit(
         features: input columns in the order in which the model takes them.
         target: measure to predict; a count when it is in COUNT_MEASURES.
         config: parameters.
-        feature_set: name under which `features` is versioned.
 
     Raises:
         BadFrame: there are no rows, or the target has nulls or negative values.
         FeatureMismatch: the frame lacks a feature or has it with another type.
     """
     require_columns(frame, (target, WEEK), "training rows")
-    signature = Signature.of(features, target, config.quantiles, feature_set)
+    signature = Signature.of(features, target, config.quantiles)
     require_features(frame, signature)
     if not frame.height or frame[target].null_count() or frame.select((pl.col(target) < 0).any()).item():
         raise BadFrame(f"Training needs rows, each with {target} >= 0; got {frame.height} rows with nulls or below 0.")

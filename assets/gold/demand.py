@@ -22,7 +22,10 @@ from resources.settings import PROJECT_ROOT
 
 ML = PROJECT_ROOT / "ml"
 SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
-FEATURE_CODE = [*SERIES_CODE, ML / "features.py", ML / "kernels.py", ML / "panels.py", ML / "scope.py"]
+FEATURE_CODE = [
+    *SERIES_CODE,
+    *(ML / f"{name}.py" for name in ("feature_declaration", "features", "kernels", "panels", "scope")),
+]
 KINDS = {"spark", "polars", "deltalake"}
 SILVER_LINES = ("silver", "fct_receipt_lines")
 SILVER_PLANS = ("silver", "fct_promotions")

@@ -35,8 +35,9 @@ def test_rows_and_stamps(prepared: Prepared, bundle: Bundle) -> None:
 
 
 def test_another_feature_set_is_refused(prepared: Prepared, bundle: Bundle) -> None:
-    with pytest.raises(FeatureMismatch, match="demand_v2"):
-        score(bundle, prepared.features, feature_set="demand_v2")
+    longer = tuple(replace(f, window=(5,)) if f.name == "transactions_mean_4" else f for f in DEMAND_FEATURES)
+    with pytest.raises(FeatureMismatch, match="feature_set: demand-"):
+        score(bundle, prepared.features, declared=longer)
     with pytest.raises(FeatureMismatch, match="Train anew"):
         score(bundle, prepared.features, declared=(*DEMAND_FEATURES[1:], DEMAND_FEATURES[0]))
     changed = tuple(replace(f, dtype="BIGINT") if f.name == "transactions_lag_0" else f for f in DEMAND_FEATURES)
