@@ -15,6 +15,7 @@ from typing import Self
 import psutil
 
 SAMPLE_SECONDS = 0.5
+FORK_SECONDS = 1.0
 MB = 1024**2
 
 
@@ -50,9 +51,17 @@ class MemoryWatch:
     def _resident(self) -> float:
         total = 0
         own = self._self | {child.pid for child in psutil.Process().children(recursive=True)}
-        for process in psutil.process_iter(["pid", "cmdline", "memory_info"]):
+        found = list(psutil.process_iter(["pid", "ppid", "cmdline", "memory_info", "create_time"]))
+        commands = {process.info["pid"]: process.info["cmdline"] for process in found}
+        for process in found:
             info = process.info
             is_server = any(self._home in part for part in info["cmdline"] or [])
-            if (info["pid"] in own or is_server) and info["memory_info"] is not None:
+            is_starting = _is_starting(info["cmdline"], commands.get(info["ppid"]), time.time() - info["create_time"])
+            if (info["pid"] in own or is_server) and info["memory_info"] is not None and not is_starting:
                 total += info["memory_info"].rss
         return total / MB
+
+
+def _is_starting(command: list[str] | None, parent: list[str] | None, age_seconds: float) -> bool:
+    """Whether a process is a fork on its way to another program: until then it shows its parent's memory as its own."""
+    return bool(command) and command == parent and age_seconds < FORK_SECONDS
