@@ -8,7 +8,7 @@ To add a feature add one line to `DEMAND_FEATURES` and one column to the contrac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import polars as pl
@@ -16,7 +16,8 @@ import polars as pl
 from ml.business_calendar import DAYS_PER_WEEK, UTC_INSTANT, calendar_frame
 from ml.feature_declaration import POLARS_DTYPES, Feature, from_calendar, from_past, from_plans, set_version, static_key
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame
-from ml.panels import Panel, evaluate, pooled_panel, series_panel, target_plans
+from ml.panels import Panel, evaluate, pool_panel, require_inputs, series_panel, target_plans
+from ml.surroundings import POOLS, Surroundings, surroundings
 
 HORIZON = "horizon_weeks"
 TARGET_WEEK = "target_week_start_date"
@@ -160,6 +161,7 @@ def compute_features(
     *,
     as_of: datetime | None = None,
     features: Sequence[Feature] = DEMAND_FEATURES,
+    around: Surroundings | None = None,
 ) -> pl.DataFrame:
     """Features of every listed series at each cutoff and horizon.
 
@@ -175,6 +177,8 @@ def compute_features(
         horizons: weeks ahead, each at least 1.
         as_of: rows that became known later are ignored; None takes all rows as they are.
         features: the feature set.
+        around: what the series take from all series, where `series` and `plans` hold only some stores; None computes
+            it of what is given.
 
     Returns:
         One row per (store_id, product_group, week_start_date = cutoff week, horizon_weeks), sorted by it,
@@ -186,12 +190,15 @@ def compute_features(
     """
     if not cutoffs or not horizons or min(horizons) < 1:
         raise BadFrame(f"Features need cutoffs and horizons of at least 1 week; got {cutoffs} and {horizons}.")
-    panel = series_panel(series, plans, last_week=max(cutoffs), as_of=as_of)
-    rows = _cutoff_rows(panel, cutoffs, features).join(_grid(horizons), how="cross")
+    require_inputs(series, plans)
+    past, plans = _known(series, as_of).filter(pl.col(WEEK) <= max(cutoffs)), _known(plans, as_of)
+    shared = surroundings(past, plans) if around is None else around
+    panel = series_panel(past, plans, shared.planned_weeks)
+    rows = _cutoff_rows(panel, shared.pools, cutoffs, features).join(_grid(horizons), how="cross")
     rows = rows.with_columns(
         (pl.col(WEEK) + pl.duration(days=DAYS_PER_WEEK) * pl.col(HORIZON).cast(pl.Int64)).alias(TARGET_WEEK)
     )
-    rows = _with_calendar(target_plans(rows, plans, as_of), features)
+    rows = _with_calendar(target_plans(rows, plans, shared.planned_weeks), features)
     rows = rows.with_columns(
         (pl.col(_target_column(feature)) - pl.col(_mean_column(feature))).alias(feature.name)
         if feature.kernel == "target_less_mean"
@@ -203,9 +210,18 @@ def compute_features(
     return rows.select(pl.col(name).cast(dtype) for name, dtype in columns.items()).sort(FEATURE_KEY)
 
 
-def _cutoff_rows(panel: Panel, cutoffs: Sequence[date], features: Sequence[Feature]) -> pl.DataFrame:
+def _known(frame: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
+    return frame if as_of is None else frame.filter(pl.col("known_at") <= as_of)
+
+
+def _cutoff_rows(
+    panel: Panel, sums: Mapping[str, pl.DataFrame], cutoffs: Sequence[date], features: Sequence[Feature]
+) -> pl.DataFrame:
     """All past features at the cutoff weeks, plus the past half of the planned ones."""
-    pools = {prefix: pooled_panel(panel, key) for prefix, key in _POOLS.items()}
+    absent = sorted(set(cutoffs) - set(sums["all"][WEEK]))
+    if absent:
+        raise BadFrame(f"The series has no rows for the cutoff weeks {absent}.")
+    pools = {prefix: pool_panel(sums[prefix], key) for prefix, key in POOLS.items()}
     own: dict[str, pl.Series] = {}
     pooled: dict[str, dict[str, pl.Series]] = {prefix: {} for prefix in pools}
     for feature in features:
@@ -220,15 +236,9 @@ def _cutoff_rows(panel: Panel, cutoffs: Sequence[date], features: Sequence[Featu
             target[feature.name] = evaluate(home, feature.name, source, feature.kernel, feature.window)
     frame = panel.frame.with_columns(own.values()).filter(pl.col(WEEK).is_in(list(cutoffs)))
     for prefix, columns in pooled.items():
-        key = [*_POOLS[prefix], WEEK]
+        key = [*POOLS[prefix], WEEK]
         frame = frame.join(pools[prefix].frame.select(key).with_columns(columns.values()), on=key, how="left")
-    absent = sorted(set(cutoffs) - set(frame[WEEK]))
-    if absent:
-        raise BadFrame(f"The series has no rows for the cutoff weeks {absent}.")
     return frame
-
-
-_POOLS: dict[str, tuple[str, ...]] = {"store": ("store_id",), "group": ("product_group",), "all": ()}
 
 
 def _with_calendar(rows: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:

@@ -1,14 +1,13 @@
 """The frames that feature kernels run on: the series with its plans, and pools of series.
 
-Belongs here: what is visible at a cutoff (both times), sums over pools, one kernel call per feature.
-Does not belong here: the list of features (ml.features) and the arithmetic of windows (ml.kernels).
+Belongs here: what is visible at a cutoff (both times), one kernel call per feature. Does not belong here: the list of
+features (ml.features), what comes from other series (ml.surroundings), the arithmetic of windows (ml.kernels).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
 
 import numpy as np
 import polars as pl
@@ -66,44 +65,44 @@ class Panel:
     steps: dict[str, float]
 
 
-def series_panel(series: pl.DataFrame, plans: pl.DataFrame, *, last_week: date, as_of: datetime | None) -> Panel:
-    """The panel of all series up to `last_week`, as known.
-
-    Raises:
-        BadFrame: columns are missing, keys repeat, decimals are not DECIMAL(18,4), a series has holes.
-        LateRows: a row of a used week became known after that week's end.
-    """
-    _require_series(series)
+def require_inputs(series: pl.DataFrame, plans: pl.DataFrame) -> None:
+    """Raise BadFrame when columns are missing, keys repeat or decimals are not DECIMAL(18,4)."""
+    require_columns(series, SERIES_COLUMNS, "series")
+    for column in ("quantity_units", "net_sales_usd", "gross_sales_usd"):
+        if series.schema[column] != _DECIMAL:
+            raise BadFrame(f"series.{column} is {series.schema[column]}; it must be DECIMAL(18,4).")
+    require_unique(series, (*SERIES_KEY, WEEK), "series")
     require_columns(plans, PLAN_COLUMNS, "plans")
     require_unique(plans, (*SERIES_KEY, WEEK), "plans")
-    frame = _known(series, as_of).filter(pl.col(WEEK) <= last_week).select(SERIES_COLUMNS).sort(*SERIES_KEY, WEEK)
+
+
+def series_panel(series: pl.DataFrame, plans: pl.DataFrame, planned_weeks: pl.DataFrame) -> Panel:
+    """The panel of the given series.
+
+    Args:
+        series, plans: up to the last cutoff week, as known; see `require_inputs`.
+        planned_weeks: see ml.surroundings.
+
+    Raises:
+        BadFrame: a series has holes.
+        LateRows: a row of a used week became known after that week's end.
+    """
+    frame = series.select(SERIES_COLUMNS).sort(*SERIES_KEY, WEEK)
     require_contiguous_weeks(frame, SERIES_KEY, "series")
     require_on_time(frame, pl.col("event_at"), "series")
     ends = _week_ends(frame)
-    past_plans = _known(plans, as_of).join(ends, on=WEEK, how="inner")
+    past_plans = plans.join(ends, on=WEEK, how="inner")
     require_on_time(past_plans, pl.col("event_at"), "plans")
-    frame = _join_plans(frame, past_plans)
+    frame = _join_plans(frame, past_plans, planned_weeks)
     return Panel(frame, kernels.Layout.of(frame, SERIES_KEY), *_source_values(frame))
 
 
-def pooled_panel(panel: Panel, key: tuple[str, ...]) -> Panel:
-    """Sums of transactions over all series that share `key`, one row per (key, week)."""
-    usable = pl.DataFrame({"_value": panel.values["transactions"]})["_value"].fill_nan(None)
-    frame = (
-        panel.frame.select(*key, WEEK)
-        .with_columns(transactions=usable.cast(pl.Int64))
-        .group_by(*key, WEEK)
-        .agg(transactions=pl.col("transactions").sum(), is_usable=pl.col("transactions").is_not_null().any())
-        .sort(*key, WEEK)
-    )
+def pool_panel(pool: pl.DataFrame, key: tuple[str, ...]) -> Panel:
+    """The panel of a pool of series; see ml.surroundings."""
+    frame = pool.sort(*key, WEEK)
     require_contiguous_weeks(frame, key, f"the pool of series by {list(key)}")
-    values = frame.select(pl.when("is_usable").then("transactions")).to_series().cast(pl.Float64)
-    return Panel(
-        frame,
-        kernels.Layout.of(frame, key),
-        {"transactions": values.fill_null(np.nan).to_numpy()},
-        {"transactions": 1.0},
-    )
+    values = frame["transactions"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return Panel(frame, kernels.Layout.of(frame, key), {"transactions": values}, {"transactions": 1.0})
 
 
 def evaluate(panel: Panel, name: str, source: str, kernel: str, window: tuple[int, ...]) -> pl.Series:
@@ -120,19 +119,19 @@ def evaluate(panel: Panel, name: str, source: str, kernel: str, window: tuple[in
     return pl.Series(name, result, dtype=pl.Float64).fill_nan(None)
 
 
-def target_plans(rows: pl.DataFrame, plans: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
+def target_plans(rows: pl.DataFrame, plans: pl.DataFrame, planned_weeks: pl.DataFrame) -> pl.DataFrame:
     """Adds `_target.plans.<value>` for each row's target week, as known at the end of its cutoff week.
 
     Args:
         rows: with store_id, product_group, target_week_start_date and event_at (end of the cutoff week).
-        plans: see ml.features.compute_features.
-        as_of: plans that became known later are ignored.
+        plans: see ml.features.compute_features, as known.
+        planned_weeks: see ml.surroundings.
 
     Zero where the week has a plan known by then but this series has none; null where nothing is known.
     """
     target_week = "target_week_start_date"
-    known = _known(plans, as_of).rename({WEEK: target_week, "known_at": "_plan_known_at"})
-    first_known = known.group_by(target_week).agg(_week_planned_at=pl.col("_plan_known_at").min())
+    known = plans.rename({WEEK: target_week, "known_at": "_plan_known_at"})
+    first_known = planned_weeks.select(pl.col(WEEK).alias(target_week), _week_planned_at="first_planned_at")
     # Prefixed, so that no column of the rows can be mistaken for a plan of the target week.
     values = [pl.col(value).cast(pl.Float64).alias(f"_plan.{value}") for value in PLAN_VALUES]
     joined = rows.join(
@@ -178,18 +177,6 @@ def _quotient(panel: Panel, numerator: str, denominator: str, window_weeks: int)
     return kernels.ratio(upper, lower)
 
 
-def _require_series(series: pl.DataFrame) -> None:
-    require_columns(series, SERIES_COLUMNS, "series")
-    for column in ("quantity_units", "net_sales_usd", "gross_sales_usd"):
-        if series.schema[column] != _DECIMAL:
-            raise BadFrame(f"series.{column} is {series.schema[column]}; it must be DECIMAL(18,4).")
-    require_unique(series, (*SERIES_KEY, WEEK), "series")
-
-
-def _known(frame: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
-    return frame if as_of is None else frame.filter(pl.col("known_at") <= as_of)
-
-
 def _week_ends(frame: pl.DataFrame) -> pl.DataFrame:
     """The end instant of each week, once."""
     ends = frame.select(WEEK, "event_at").unique().sort(WEEK)
@@ -197,8 +184,8 @@ def _week_ends(frame: pl.DataFrame) -> pl.DataFrame:
     return ends
 
 
-def _join_plans(frame: pl.DataFrame, past_plans: pl.DataFrame) -> pl.DataFrame:
-    planned = past_plans.select(WEEK).unique().with_columns(_is_planned=True)
+def _join_plans(frame: pl.DataFrame, past_plans: pl.DataFrame, planned_weeks: pl.DataFrame) -> pl.DataFrame:
+    planned = planned_weeks.select(WEEK, _is_planned=pl.lit(value=True))
     values = [pl.col(value).cast(pl.Float64).alias(_PLAN_PREFIX + value) for value in PLAN_VALUES]
     joined = frame.join(past_plans.select(*SERIES_KEY, WEEK, *values), on=[*SERIES_KEY, WEEK], how="left")
     return (
