@@ -19,12 +19,13 @@ from ml.series import dense_series
 from resources.lake import Lake
 from resources.plots import weekly_totals
 from resources.settings import PROJECT_ROOT
+from resources.spark_features import features_in_spark
 
 ML = PROJECT_ROOT / "ml"
 SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
 FEATURE_CODE = [
     *SERIES_CODE,
-    *(ML / f"{name}.py" for name in ("feature_declaration", "features", "kernels", "panels", "scope")),
+    *(ML / f"{name}.py" for name in ("feature_declaration", "features", "kernels", "panels", "scope", "surroundings")),
 ]
 KINDS = {"spark", "polars", "deltalake"}
 SILVER_LINES = ("silver", "fct_receipt_lines")
@@ -178,13 +179,23 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         weeks = context.partition_key_range
         series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{weeks.end}'")
         cutoffs = [week for week in _weeks_through(graph, weeks.end) if week >= date.fromisoformat(weeks.start)]
-        rows = compute_features(series, planned(lake, graph), cutoffs, horizons)
+        rows = _computed(lake, graph, series, cutoffs)
         rows = rows.join(eligible_stores(series, cutoffs, minimum), on=["store_id", "week_start_date"], how="semi")
         contract = graph.contract("gold", "demand_features")
         figures = {"stores": rows["store_id"].n_unique()}
         return materialise(context, lake, graph, contract, rows, where=week_condition(context), metadata=figures)
 
     return features
+
+
+def _computed(lake: Lake, graph: Graph, series: pl.DataFrame, cutoffs: list[date]) -> pl.DataFrame:
+    """Features where the rows are: in this process, or on the workers of a cluster (docs/adr/0015)."""
+    horizons = graph.settings.lake.forecast.horizons_weeks
+    if lake.settings.spark_remote is None:
+        return compute_features(series, planned(lake, graph), cutoffs, horizons)
+    past = lake.relation("gold.demand_series").where(f"week_start_date <= DATE'{max(cutoffs)}'")
+    plans = lake.relation("gold.promotion_plans") if graph.has(*PLANS) else None
+    return features_in_spark(lake.spark, past, plans, graph.contract("gold", "demand_features"), cutoffs, horizons)
 
 
 def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
