@@ -189,7 +189,7 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
 
 
 def _computed(lake: Lake, graph: Graph, series: pl.DataFrame, cutoffs: list[date]) -> pl.DataFrame:
-    """Features where the rows are: in this process, or on the workers of a cluster (docs/adr/0015)."""
+    """Features where the rows are: in this process, or on the workers of a cluster (docs/adr/0016)."""
     horizons = graph.settings.lake.forecast.horizons_weeks
     if lake.settings.spark_remote is None:
         return compute_features(series, planned(lake, graph), cutoffs, horizons)
