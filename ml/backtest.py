@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ml.baselines import BASELINES
+from ml.censoring import CENSORING, is_believed
 from ml.evaluation import sliced_metrics
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, HORIZON, TARGET_WEEK
@@ -22,11 +23,24 @@ from ml.training import TrainConfig
 
 MODEL = "catboost"
 CUTOFF = "cutoff_week_start_date"
-SCORED_COLUMNS = ["method", CUTOFF, *SERIES_KEY, HORIZON, TARGET_WEEK, "is_promotion", "actual", "p10", "p50", "p90"]
-_SLICES: dict[str, pl.Expr] = {
+SCORED_COLUMNS = [
+    "method",
+    CUTOFF,
+    *SERIES_KEY,
+    HORIZON,
+    TARGET_WEEK,
+    "is_promotion",
+    CENSORING,
+    "actual",
+    "p10",
+    "p50",
+    "p90",
+]
+SLICES: dict[str, pl.Expr] = {
     "all": pl.lit(value=True),
     "promotion": pl.col("is_promotion"),
     "base": ~pl.col("is_promotion"),
+    "censored": ~is_believed(),
 }
 Progress = Callable[[int, int, str], None]
 
@@ -64,7 +78,9 @@ def backtest(
     Returns:
         (scored rows, metrics). Scored rows: SCORED_COLUMNS, one row per (method, cutoff, series, horizon), sorted;
         is_promotion says that a display or a mailer was planned for the target week, null where no plan is known.
-        Metrics: the columns of models.demand_backtest; slices `all`, `promotion`, `base` and each product group.
+        Censored outcomes are scored like all others, and apart.
+        Metrics: the columns of models.demand_backtest; slices `all`, `promotion`, `base`, `censored` and each product
+        group.
 
     Raises:
         BadFrame: a fold lacks rows at a horizon.
@@ -87,8 +103,8 @@ def backtest(
 
 def backtest_metrics(scored: pl.DataFrame, by: Sequence[str] = ("method", CUTOFF, HORIZON)) -> pl.DataFrame:
     """models.demand_backtest from scored rows: method, cutoff, horizon, slice and the metrics of ml.evaluation."""
-    require_columns(scored, (*by, "is_promotion", "product_group"), "scored rows")
-    return sliced_metrics(scored, by, _SLICES, "product_group")
+    require_columns(scored, (*by, "is_promotion", CENSORING, "product_group"), "scored rows")
+    return sliced_metrics(scored, by, SLICES, "product_group")
 
 
 def is_promotion() -> pl.Expr:
@@ -110,9 +126,8 @@ def _model_forecasts(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan) -> pl.D
 
 def _baseline(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan, method: str) -> pl.DataFrame:
     """A baseline's point forecasts with intervals calibrated on the same pairs as the model's."""
-    held_out, test = (
-        _with_points(rows.filter(part), plan.measure, method) for part in (fold.is_calibration, fold.is_test)
-    )
+    calibration = fold.is_calibration & is_believed()
+    held_out, test = (_with_points(rows.filter(part), plan.measure, method) for part in (calibration, fold.is_test))
     return apply(test, calibrate(held_out, plan.coverage))
 
 

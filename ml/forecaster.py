@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from ml.censoring import CENSORING, is_believed
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, FEATURE_KEY, HORIZON, TARGET_WEEK
 from ml.frame_checks import BadFrame, require_columns, require_unique
@@ -33,15 +34,16 @@ class CalibratedModel:
 
 
 def labelled(features: pl.DataFrame, labels: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """Feature rows whose outcome is given, with the outcome as column `measure` and as DOUBLE `actual`.
+    """Feature rows whose outcome is given: as column `measure`, as DOUBLE `actual`, and whether it was `censoring`.
 
     Raises:
         BadFrame: keys repeat, or features and labels disagree on the target week of a key.
     """
-    require_columns(labels, (*FEATURE_KEY, TARGET_WEEK, measure), "labels")
+    require_columns(labels, (*FEATURE_KEY, TARGET_WEEK, CENSORING, measure), "labels")
     require_unique(features, FEATURE_KEY, "features")
     require_unique(labels, FEATURE_KEY, "labels")
-    outcome = labels.select(*FEATURE_KEY, measure, _labelled_week=TARGET_WEEK, actual=pl.col(measure).cast(pl.Float64))
+    actual = pl.col(measure).cast(pl.Float64)
+    outcome = labels.select(*FEATURE_KEY, CENSORING, measure, _labelled_week=TARGET_WEEK, actual=actual)
     rows = features.join(outcome, on=FEATURE_KEY, how="inner")
     if rows.select((pl.col("_labelled_week") != pl.col(TARGET_WEEK)).any()).item():
         raise BadFrame("Features and labels disagree on the target week of a cutoff and horizon.")
@@ -49,8 +51,8 @@ def labelled(features: pl.DataFrame, labels: pl.DataFrame, measure: str) -> pl.D
 
 
 def training_rows(rows: pl.DataFrame, fold: Fold) -> pl.DataFrame:
-    """The rows of the final fit at a fold: every outcome known at the cutoff. They are what a training set pins."""
-    return rows.filter(fold.is_known)
+    """The rows of the final fit at a fold: every outcome that is known at the cutoff and not censored."""
+    return rows.filter(fold.is_known, is_believed())
 
 
 def fit_calibrated(
@@ -65,7 +67,7 @@ def fit_calibrated(
     """Fit on the training pairs, calibrate on the calibration pairs, then fit anew on all known pairs.
 
     The intervals are those of the first model, which knew `calibration_weeks + horizon` weeks less. The second is a
-    little better, so that they err on the wide side.
+    little better, so that they err on the wide side. Censored outcomes are neither learned from nor calibrated on.
 
     Args:
         rows: `labelled` rows; those after the fold's cutoff are not used.
@@ -78,8 +80,8 @@ def fit_calibrated(
     Raises:
         BadFrame: a part of the fold has no rows, or the calibration pairs lack a horizon.
     """
-    require_columns(rows, (*FEATURE_KEY, TARGET_WEEK, measure, "actual"), "rows")
-    training, held_out = rows.filter(fold.is_training), rows.filter(fold.is_calibration)
+    require_columns(rows, (*FEATURE_KEY, TARGET_WEEK, CENSORING, measure, "actual"), "rows")
+    training, held_out = (rows.filter(part, is_believed()) for part in (fold.is_training, fold.is_calibration))
     missing = sorted(set(rows[HORIZON]) - set(held_out[HORIZON]))
     if not training.height or missing:
         raise BadFrame(

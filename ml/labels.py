@@ -1,6 +1,7 @@
 """Labels: what came to pass at each horizon, and from when on it could be known.
 
-Belongs here: the outcome of a target week and its maturity. Does not belong here: features, splits.
+Belongs here: the outcome of a target week, its maturity, and whether it was censored. Does not belong here: the rule of
+censoring (ml.censoring), features, splits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from ml.business_calendar import DAYS_PER_WEEK, UTC_INSTANT
+from ml.censoring import CENSORING, censored_weeks
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame, LateRows, require_columns, require_unique
 
 LABEL_SCHEMA: dict[str, pl.DataType] = {
@@ -22,6 +24,7 @@ LABEL_SCHEMA: dict[str, pl.DataType] = {
     "transactions": pl.Int64(),
     "quantity_units": pl.Decimal(18, 4),
     "net_sales_usd": pl.Decimal(18, 4),
+    CENSORING: pl.String(),
     "matures_at": UTC_INSTANT,
 }
 _KEY = (*SERIES_KEY, WEEK, "horizon_weeks")
@@ -35,15 +38,16 @@ def build_labels(series: pl.DataFrame, horizons: Sequence[int], latency: timedel
     (an outcome of a partial week cannot be compared with a forecast of a week).
 
     Args:
-        series: gold.demand_series.
+        series: gold.demand_series from each series' first week on: what came before says whether a zero is believed.
         horizons: weeks ahead, each at least 1.
         latency: time from the target week's end until the outcome counts as final.
 
     Returns:
-        gold.demand_labels: columns of LABEL_SCHEMA, sorted by key; matures_at = end of target week + latency.
+        gold.demand_labels: columns of LABEL_SCHEMA, sorted by key; matures_at = end of target week + latency;
+        censoring = `stock_out` or `delisted` where the zero of the target week is not believed, else null.
 
     Raises:
-        BadFrame: columns are missing, keys repeat, or a horizon is below 1.
+        BadFrame: columns are missing, keys repeat, a series skips a week, or a horizon is below 1.
         LateRows: an outcome became known only after it is said to be mature.
     """
     require_columns(series, (*SERIES_KEY, WEEK, *_MEASURES, "is_partial_week", "event_at", "known_at"), "series")
@@ -53,9 +57,11 @@ def build_labels(series: pl.DataFrame, horizons: Sequence[int], latency: timedel
     late = series.filter(pl.col("known_at") > pl.col("event_at") + latency)
     if late.height:
         raise LateRows(f"{late.height} outcomes are known later than {latency} after their week; raise the latency.")
-    outcomes = series.filter(~pl.col("is_partial_week")).select(
+    flagged = series.join(censored_weeks(series), on=[*SERIES_KEY, WEEK], how="left")
+    outcomes = flagged.filter(~pl.col("is_partial_week")).select(
         *SERIES_KEY,
         *_MEASURES,
+        CENSORING,
         target_week_start_date=pl.col(WEEK),
         matures_at=pl.col("event_at") + latency,
     )

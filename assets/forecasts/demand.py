@@ -11,8 +11,9 @@ import polars as pl
 
 from assets.automation.conditions import weekly_after_close, when_inputs_pass
 from assets.graph import Graph, materialise, week_condition
-from ml.backtest import is_promotion
+from ml.backtest import SLICES, is_promotion
 from ml.baselines import BASELINES
+from ml.censoring import CENSORING, is_believed
 from ml.digest import canonical_digest
 from ml.evaluation import sliced_metrics
 from ml.features import FEATURE_KEY, HORIZON, TARGET_WEEK
@@ -30,7 +31,6 @@ from resources.lake import Lake
 from resources.settings import PROJECT_ROOT, WEEK
 
 ML = PROJECT_ROOT / "ml"
-SLICES = {"all": pl.lit(value=True), "promotion": pl.col("is_promotion"), "base": ~pl.col("is_promotion")}
 # Calibration takes the last six target weeks at horizons up to four; more is not read.
 CALIBRATION_LOOKS_BACK = 13 * WEEK
 CODE = [
@@ -88,7 +88,7 @@ def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
     measure = graph.settings.lake.forecast.measure if bundle is None else bundle.fitted.model.signature.measure
     recent = f"week_start_date > DATE'{week - CALIBRATION_LOOKS_BACK}'"
     labels = mature(lake.read("gold.demand_labels", where=recent), at)
-    known = labelled(lake.read("gold.demand_features", where=recent), labels, measure)
+    known = labelled(lake.read("gold.demand_features", where=recent), labels, measure).filter(is_believed())
     baselines = [
         _baseline(graph, features, known, week, measure, name).select(
             pl.col("week_start_date").alias(ISSUE),
@@ -112,7 +112,7 @@ def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
 def _baseline(
     graph: Graph, features: pl.DataFrame, known: pl.DataFrame, week: date, measure: str, name: str
 ) -> pl.DataFrame:
-    """A baseline with intervals calibrated on the newest known outcomes, as the backtest does it."""
+    """A baseline with intervals calibrated on the newest known outcomes that are believed, as the backtest does it."""
     horizons = graph.settings.lake.forecast.horizons_weeks
     weeks = [item for item in graph.week_dates() if item <= week]
     try:
@@ -150,7 +150,7 @@ def accuracy(issued: pl.DataFrame, labels: pl.DataFrame, features: pl.DataFrame)
     """forecasts.forecast_accuracy: every issued forecast whose outcome has matured, by issue, horizon and slice."""
     by = [ISSUE, TARGET_WEEK, "horizon_weeks", "method"]
     outcomes = pl.concat([
-        labels.select(*FEATURE_KEY, measure=pl.lit(name), actual=pl.col(name).cast(pl.Float64))
+        labels.select(*FEATURE_KEY, CENSORING, measure=pl.lit(name), actual=pl.col(name).cast(pl.Float64))
         for name in ("transactions", "quantity_units", "net_sales_usd")
     ]).rename({"week_start_date": ISSUE})  # fmt: skip
     promoted = features.select(*FEATURE_KEY, is_promotion()).rename({"week_start_date": ISSUE})

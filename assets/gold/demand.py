@@ -11,6 +11,7 @@ import polars as pl
 
 from assets.automation.conditions import when_inputs_pass
 from assets.graph import Graph, materialise, week_condition
+from ml.censoring import censored_counts
 from ml.features import compute_features
 from ml.labels import build_labels
 from ml.plans import PLAN_SCHEMA, promotion_plans
@@ -205,17 +206,17 @@ def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
         "gold",
         "demand_labels",
         kinds={"polars", "deltalake"},
-        code=[*SERIES_CODE, ML / "labels.py"],
+        code=[*SERIES_CODE, ML / "labels.py", ML / "censoring.py"],
         weeks="closed",
         looks_back=[("gold", "demand_series")],
         settings=[horizons],
         condition=when_inputs_pass(),
     )
     def labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-        first = context.partition_key_range.start
-        series = lake.read("gold.demand_series", where=f"week_start_date >= DATE'{first}'")
-        rows = build_labels(series, horizons).filter(_in_range(context))
+        # From the first week on: whether a zero is believed depends on all that the series sold before.
+        rows = build_labels(lake.read("gold.demand_series"), horizons).filter(_in_range(context))
         contract = graph.contract("gold", "demand_labels")
-        return materialise(context, lake, graph, contract, rows, where=week_condition(context))
+        figures = {f"{kind}_rows": count for kind, count in censored_counts(rows).items()}
+        return materialise(context, lake, graph, contract, rows, where=week_condition(context), metadata=figures)
 
     return labels

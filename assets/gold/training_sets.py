@@ -5,6 +5,7 @@ rows are stored as a Parquet file named by their digest, because VACUUM does not
 """
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +13,7 @@ import polars as pl
 
 from assets.automation.conditions import weekly_after_close
 from assets.graph import Graph, materialise
+from ml.censoring import CENSORING, censored_counts
 from ml.digest import canonical_digest
 from ml.features import FEATURE_KEY, FEATURE_SET
 from ml.labels import mature
@@ -42,8 +44,7 @@ def training_set_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     )
     def training_sets(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         features = lake.read("gold.demand_features")
-        labels = mature(lake.read("gold.demand_labels"), graph.settings.as_of)
-        rows = training_rows(features, labels)
+        rows = training_rows(features, lake.read("gold.demand_labels"), graph.settings.as_of)
         digest = canonical_digest(rows, list(FEATURE_KEY))
         path = training_rows_path(graph.settings, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,20 +57,25 @@ def training_set_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             "rows": rows.height,
             "series": manifest["series_count"][0],
             "cutoff": str(manifest["cutoff_week_start_date"][0]),
+            **{f"{kind}_rows": count for kind, count in censored_counts(rows).items()},
         }
         return materialise(context, lake, graph, contract, manifest, where=where, metadata=figures)
 
     return [training_sets]
 
 
-def training_rows(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """Features with their matured outcomes; one row per key of the features that has one.
+def training_rows(features: pl.DataFrame, labels: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Features with the outcomes that have matured by `as_of`; one row per key of the features that has one.
+
+    Censored outcomes are among them with their kind: a fit leaves them out, a backtest scores them.
 
     Raises:
         ValueError: no outcome has matured yet.
     """
     keys = [*FEATURE_KEY, "target_week_start_date"]
-    rows = features.join(labels.select(*keys, *MEASURES, "matures_at"), on=keys, how="inner").sort(FEATURE_KEY)
+    rows = features.join(mature(labels, as_of).select(*keys, *MEASURES, CENSORING, "matures_at"), on=keys).sort(
+        FEATURE_KEY
+    )
     if rows.is_empty():
         raise ValueError("No outcome has matured at the lake's clock: there is nothing to learn from yet.")
     return rows

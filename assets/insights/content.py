@@ -30,7 +30,11 @@ METHODS: Mapping[str, str] = {
 }
 # The simple rule that stands in while no model has passed the gate, and for groups too small for a model's medians.
 SIMPLE_RULE = "mean_8"
-SLICES: Mapping[str, str] = {"promotion": "Weeks on promotion", "base": "Weeks without promotion"}
+SLICES: Mapping[str, str] = {
+    "promotion": "Weeks on promotion",
+    "base": "Weeks without promotion",
+    "censored": "Weeks out of stock or de-listed",
+}
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (

@@ -41,6 +41,7 @@ LEARNING_CODE = [
         "intervals",
         "splits",
         "baselines",
+        "censoring",
         "evaluation",
         "backtest",
         "packaging",

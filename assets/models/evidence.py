@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from assets.graph import Graph
+from ml.censoring import CENSORING
 from ml.features import FEATURE_KEY
 from ml.splits import Fold, SeriesTooShort, rolling_origin
 from ml.training import TrainConfig
@@ -43,8 +44,8 @@ def learning_rows(graph: Graph, manifest: dict) -> tuple[pl.DataFrame, pl.DataFr
     """Features and matured labels of a training set, from the copy that its manifest owns."""
     rows = pl.read_parquet(graph.settings.artifacts / manifest["content_path"])
     measures = ["transactions", "quantity_units", "net_sales_usd"]
-    labels = rows.select(*FEATURE_KEY, "target_week_start_date", *measures)
-    return rows.drop(*measures, "matures_at"), labels
+    labels = rows.select(*FEATURE_KEY, "target_week_start_date", CENSORING, *measures)
+    return rows.drop(*measures, CENSORING, "matures_at"), labels
 
 
 def known_weeks(graph: Graph) -> list[date]:

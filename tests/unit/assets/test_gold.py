@@ -1,10 +1,17 @@
-"""What gold says of weeks that the source does not cover."""
+"""What gold says of weeks that the source does not cover, and of outcomes that nobody could know yet."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
+import polars as pl
+import pytest
+
 from assets.gold.demand import partial_weeks
+from assets.gold.training_sets import training_rows
+from ml.features import compute_features
+from ml.labels import build_labels
+from tests.unit.ml.demand_data import make_demand
 
 WEEKS = [date(2017, 1, 2) + timedelta(weeks=number) for number in range(5)]
 
@@ -16,3 +23,25 @@ def test_a_week_of_which_a_day_is_missing_is_partial():
 
 def test_a_week_before_the_first_or_after_the_last_receipt_is_not_one_without_demand():
     assert partial_weeks(WEEKS, date(2017, 1, 9), date(2017, 1, 22)) == [WEEKS[0], WEEKS[3], WEEKS[4]]
+
+
+def test_a_training_set_never_holds_an_outcome_that_matures_after_its_clock():
+    demand = make_demand(seed=4, weeks=12)
+    features = compute_features(demand.series, demand.plans, demand.weeks, (1, 3))
+    labels = build_labels(demand.series, (1, 3))
+    as_of = labels["matures_at"].unique().sort()[5]
+    found = training_rows(features, labels, as_of)
+    assert found["matures_at"].max() == as_of
+    assert found.height == labels.filter(pl.col("matures_at") <= as_of).height < labels.height
+    a_moment_before = training_rows(features, labels, as_of - timedelta(microseconds=1))
+    assert a_moment_before["matures_at"].max() < as_of
+    with pytest.raises(ValueError, match="nothing to learn from yet"):
+        training_rows(features, labels, labels["matures_at"].min() - timedelta(microseconds=1))
+
+
+def test_a_training_set_says_which_outcomes_are_censored():
+    demand = make_demand(seed=4, weeks=12)
+    features = compute_features(demand.series, demand.plans, demand.weeks, (1,))
+    labels = build_labels(demand.series, (1,)).with_columns(censoring=pl.lit("stock_out"))
+    found = training_rows(features, labels, labels["matures_at"].max())
+    assert found["censoring"].to_list() == ["stock_out"] * labels.height

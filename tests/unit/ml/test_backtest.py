@@ -76,12 +76,29 @@ def test_progress_counts_every_step(result: Result) -> None:
     assert steps[0][2].startswith("catboost at cutoff")
 
 
+def test_censored_outcomes_are_scored_apart_and_not_calibrated_on(prepared: Prepared) -> None:
+    fold = prepared.folds[0]
+    is_out = (pl.col("store_id") == "s1") & (pl.col("product_group") == "g1")
+    censoring = pl.when(is_out).then(pl.lit("delisted"))
+    plan = BacktestPlan((fold,), config=SMALL)
+    flagged = prepared.labels.with_columns(censoring=censoring)
+    scored, metrics = backtest(prepared.features, flagged, plan)
+    lied = flagged.with_columns(pl.when(is_out).then(99).otherwise("transactions").alias("transactions"))
+    key = ["method", "store_id", "product_group", "horizon_weeks", "p10", "p50", "p90"]
+    assert backtest(prepared.features, lied, plan)[0].select(key).equals(scored.select(key))
+    apart = metrics.filter(pl.col("slice") == "censored")
+    assert set(apart["method"]) == {"catboost", "naive", "mean_8"}
+    assert apart["row_count"].sum() == scored.filter(pl.col("censoring") == "delisted").height > 0
+    everything = metrics.filter(pl.col("slice") == "all")
+    assert everything["row_count"].sum() == scored.height
+
+
 def test_an_unknown_plan_is_neither_promotion_nor_base(prepared: Prepared, result: Result) -> None:
     unknown = prepared.features.with_columns(display_products_target=pl.lit(None, dtype=pl.Float64))
     plan = BacktestPlan(prepared.folds[:1], config=SMALL)
     scored, metrics = backtest(unknown, prepared.labels, plan)
     assert scored["is_promotion"].null_count() == scored.height
-    assert not {"promotion", "base"} & set(metrics["slice"])
+    assert not {"promotion", "base", "censored"} & set(metrics["slice"])
 
 
 def test_the_other_measures_can_be_tested_too(prepared: Prepared) -> None:

@@ -38,6 +38,20 @@ def test_outcomes_after_the_cutoff_do_not_matter(prepared: Prepared, fitted: Cal
     assert model_version(fit_calibrated(lied, fold, "transactions", SMALL)) == model_version(fitted)
 
 
+def test_censored_outcomes_are_neither_learned_from_nor_calibrated_on(prepared: Prepared) -> None:
+    fold = prepared.folds[-1]
+    is_out = (pl.col("store_id") == "s1") & (pl.col("product_group") == "g1")
+    flagged = prepared.rows.with_columns(censoring=pl.when(is_out).then(pl.lit("stock_out")))
+    assert flagged.filter(is_out, fold.is_calibration).height
+    assert flagged.filter(is_out, fold.is_training).height
+    without = fit_calibrated(prepared.rows.filter(~is_out), fold, "transactions", SMALL)
+    lied = flagged.with_columns(
+        pl.when(is_out).then(99).otherwise(pl.col(name)).cast(flagged.schema[name]).alias(name)
+        for name in ("transactions", "actual")
+    )
+    assert model_version(fit_calibrated(lied, fold, "transactions", SMALL)) == model_version(without)
+
+
 def test_forecasts_keep_the_rows(prepared: Prepared, fitted: CalibratedModel) -> None:
     rows = prepared.features.filter(prepared.folds[-1].is_test)
     found = fitted.forecast(rows)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from ml.censoring import censored_weeks
 from ml.frame_checks import BadFrame, LateRows
 from ml.labels import LABEL_SCHEMA, build_labels, mature
 from tests.unit.ml.demand_data import Demand, make_demand
@@ -32,7 +33,7 @@ def test_labels_equal_a_loop(demand: Demand) -> None:
                 ]
                 wanted.append((store, group, week, horizon, target[2], *values))
     labels = build_labels(demand.series, HORIZONS)
-    assert labels.rows() == sorted(wanted)
+    assert labels.drop("censoring").rows() == sorted(wanted)
     assert dict(labels.schema) == LABEL_SCHEMA
 
 
@@ -42,6 +43,23 @@ def test_only_outcomes_whose_week_is_over_are_mature(demand: Demand) -> None:
     moment = demand.series.filter(pl.col("week_start_date") == demand.weeks[6])["event_at"][0] + latency
     assert mature(labels, moment)["target_week_start_date"].max() == demand.weeks[6]
     assert mature(labels, moment - timedelta(microseconds=1))["target_week_start_date"].max() == demand.weeks[5]
+
+
+def test_an_outage_is_flagged_at_every_horizon_that_reaches_it() -> None:
+    demand = make_demand(seed=4, weeks=24, stores=2, groups=2, rate=9.0)
+    empty = pl.col("week_start_date") >= demand.weeks[18]
+    is_out = empty & (pl.col("store_id") == "s0") & (pl.col("product_group") == "g0")
+    series = demand.series.with_columns(
+        pl.when(is_out).then(0).otherwise(pl.col(name)).cast(demand.series.schema[name]).alias(name)
+        for name in ("transactions", "quantity_units", "net_sales_usd")
+    )
+    labels = build_labels(series, HORIZONS)
+    flagged = labels.filter(pl.col("censoring").is_not_null())
+    assert flagged.select("store_id", "product_group", "censoring").unique().rows() == [("s0", "g0", "stock_out")]
+    targets = sorted(censored_weeks(series)["week_start_date"])
+    assert demand.weeks[-1] in targets
+    for horizon in HORIZONS:
+        assert flagged.filter(horizon_weeks=horizon)["target_week_start_date"].sort().to_list() == targets
 
 
 def test_a_partial_week_is_nobodys_outcome(demand: Demand) -> None:

@@ -62,6 +62,6 @@ def test_a_lake_of_one_week_says_what_it_waits_for():
     types = {"week_start_date": pl.Date, "target_week_start_date": pl.Date, "horizon_weeks": pl.Int32}
     floats = dict.fromkeys([*list(columns)[1:], *more], pl.Float64)
     features = pl.DataFrame({**key, **columns, **more}, schema_overrides={**types, **floats}).clear()
-    labels = features.select(*key, "target_week_start_date", transactions=pl.lit(1))
+    labels = features.select(*key, "target_week_start_date", censoring=pl.lit(None, pl.String), transactions=pl.lit(1))
     with pytest.raises(BadFrame, match="two whole weeks"):
         young_backtest(features, labels, "transactions")

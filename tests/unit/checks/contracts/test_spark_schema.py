@@ -71,6 +71,7 @@ def test_values_pass_through_arrow_unchanged(contracts: Contracts) -> None:
         "transactions": 2**62,
         "quantity_units": Decimal("99999999999999.9999"),
         "net_sales_usd": Decimal("0.0001"),
+        "censoring": None,
         "matures_at": datetime(2017, 12, 11, 5, 0, 0, 1, tzinfo=UTC),
     }
     assert pa.Table.from_pylist([row], schema=arrow_schema(contract)).to_pylist() == [row]
