@@ -14,7 +14,18 @@ from benchmarks.program import Options
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 
 # Loaded when asked for: the rivals' libraries take seconds to import, and are in a dependency group of their own.
-PROGRAMS = ("asof", "demand", "demand_limits", "demo", "features", "ingest", "orangejuice", "tourism", "validation")
+PROGRAMS = (
+    "asof",
+    "demand",
+    "demand_limits",
+    "demo",
+    "features",
+    "ingest",
+    "orangejuice",
+    "scoring",
+    "tourism",
+    "validation",
+)
 ROUNDS = re.compile(r"\d+(-\d+)?")
 
 
