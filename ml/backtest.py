@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import polars as pl
 
 from ml.baselines import BASELINES
 from ml.censoring import CENSORING, is_believed
-from ml.evaluation import sliced_metrics
+from ml.evaluation import metrics, sliced
+from ml.evaluation_scaled import PAST_COLUMNS, VOLUME_CLASSES, past_facts, scaled_metrics
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, HORIZON, TARGET_WEEK
 from ml.forecaster import fit_calibrated, labelled
@@ -23,7 +25,7 @@ from ml.training import TrainConfig
 
 MODEL = "catboost"
 CUTOFF = "cutoff_week_start_date"
-SCORED_COLUMNS = [
+FORECAST_COLUMNS = [
     "method",
     CUTOFF,
     *SERIES_KEY,
@@ -36,13 +38,16 @@ SCORED_COLUMNS = [
     "p50",
     "p90",
 ]
-SLICES: dict[str, pl.Expr] = {
+SCORED_COLUMNS = [*FORECAST_COLUMNS, *PAST_COLUMNS]
+# Slices that a row of any forecast with its outcome has, and those of a backtest besides.
+OUTCOME_SLICES: dict[str, pl.Expr] = {
     "all": pl.lit(value=True),
     "promotion": pl.col("is_promotion"),
     "base": ~pl.col("is_promotion"),
     "censored": ~is_believed(),
 }
-Progress = Callable[[int, int, str], None]
+SLICES = {**OUTCOME_SLICES, **{name: pl.col("volume_class") == name for name in VOLUME_CLASSES}}
+Progress = Callable[[int, int, str, date], None]
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,14 @@ def backtest(
         features: gold.demand_features, of the folds' cutoffs and all before.
         labels: gold.demand_labels, mature as of now (`ml.labels.mature`).
         plan: what is tested.
-        progress: called with (steps done, steps in all, what was done) after each method of a fold.
+        progress: called with (steps done, steps in all, method, cutoff) after each method of a fold.
 
     Returns:
         (scored rows, metrics). Scored rows: SCORED_COLUMNS, one row per (method, cutoff, series, horizon), sorted;
-        is_promotion says that a display or a mailer was planned for the target week, null where no plan is known.
-        Censored outcomes are scored like all others, and apart.
-        Metrics: the columns of models.demand_backtest; slices `all`, `promotion`, `base`, `censored` and each product
-        group.
+        is_promotion says that a display or a mailer was planned for the target week, null where no plan is known;
+        censored outcomes are scored like all others, and apart; the last columns are those of
+        `ml.evaluation_scaled.past_facts` at the cutoff.
+        Metrics: the columns of models.demand_backtest; the slices of SLICES and each product group.
 
     Raises:
         BadFrame: a fold lacks rows at a horizon.
@@ -96,15 +101,23 @@ def backtest(
             forecasts = _model_forecasts(rows, fold, plan) if method == MODEL else _baseline(rows, fold, plan, method)
             scored.append(_scored(method, forecasts))
             if progress is not None:
-                progress(len(scored), total, f"{method} at cutoff {fold.cutoff}")
-    result = pl.concat(scored).sort("method", CUTOFF, *SERIES_KEY, HORIZON)
+                progress(len(scored), total, method, fold.cutoff)
+    result = with_past(pl.concat(scored), features, plan.measure)
     return result, backtest_metrics(result)
 
 
+def with_past(scored: pl.DataFrame, features: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """Rows of FORECAST_COLUMNS as rows of SCORED_COLUMNS, sorted: with what was known of their series at the cutoff."""
+    past = past_facts(features, measure).rename({WEEK: CUTOFF})
+    joined = scored.join(past, on=[*SERIES_KEY, CUTOFF], how="left")
+    return joined.select(SCORED_COLUMNS).sort("method", CUTOFF, *SERIES_KEY, HORIZON)
+
+
 def backtest_metrics(scored: pl.DataFrame, by: Sequence[str] = ("method", CUTOFF, HORIZON)) -> pl.DataFrame:
-    """models.demand_backtest from scored rows: method, cutoff, horizon, slice and the metrics of ml.evaluation."""
-    require_columns(scored, (*by, "is_promotion", CENSORING, "product_group"), "scored rows")
-    return sliced_metrics(scored, by, SLICES, "product_group")
+    """models.demand_backtest from scored rows: key, metrics of ml.evaluation, RMSSE and WRMSSE."""
+    require_columns(scored, (*by, "is_promotion", CENSORING, "product_group", *PAST_COLUMNS), "scored rows")
+    rows, keys = sliced(scored, SLICES, "product_group"), [*by, "slice"]
+    return metrics(rows, keys).join(scaled_metrics(rows, keys), on=keys, how="left").sort(keys)
 
 
 def is_promotion() -> pl.Expr:
@@ -145,4 +158,4 @@ def _require_test_rows(rows: pl.DataFrame, fold: Fold, horizons: list[int]) -> N
 
 
 def _scored(method: str, forecasts: pl.DataFrame) -> pl.DataFrame:
-    return forecasts.with_columns(is_promotion(), method=pl.lit(method)).rename({WEEK: CUTOFF}).select(SCORED_COLUMNS)
+    return forecasts.with_columns(is_promotion(), method=pl.lit(method)).rename({WEEK: CUTOFF}).select(FORECAST_COLUMNS)

@@ -85,23 +85,34 @@ def metrics(rows: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
 
 
 def sliced_metrics(rows: pl.DataFrame, by: Sequence[str], slices: Mapping[str, pl.Expr], slice_of: str) -> pl.DataFrame:
-    """Metrics per group for several, possibly overlapping, slices of the rows.
+    """Metrics per group for several, possibly overlapping, slices of the rows; see `sliced`.
+
+    Returns:
+        The columns of `metrics` with `slice` STRING after `by`, sorted by (by, slice).
+    """
+    return metrics(sliced(rows, slices, slice_of), [*by, "slice"])
+
+
+def sliced(rows: pl.DataFrame, slices: Mapping[str, pl.Expr], slice_of: str) -> pl.DataFrame:
+    """The rows once per slice that they are in.
 
     Args:
-        rows: scored rows with `by` and `slice_of`.
-        by: grouping columns.
+        rows: rows with `slice_of`.
         slices: name of a slice to the condition of its rows; a slice without rows is absent from the result.
         slice_of: column whose every value is a slice of its own, such as the product group.
 
     Returns:
-        The columns of `metrics` with `slice` STRING after `by`, sorted by (by, slice).
+        The columns of `rows` and `slice` STRING.
+
+    Raises:
+        BadFrame: a value of `slice_of` has the name of a slice.
     """
     clash = sorted(set(slices) & set(rows[slice_of].unique()))
     if clash:
         raise BadFrame(f"{slice_of} has values with the names of slices: {clash}. Rename the slice or the value.")
     parts = [rows.filter(condition).with_columns(pl.lit(name).alias("slice")) for name, condition in slices.items()]
     parts.append(rows.with_columns(pl.col(slice_of).cast(pl.String).alias("slice")))
-    return metrics(pl.concat(parts), [*by, "slice"])
+    return pl.concat(parts)
 
 
 def _percent_of_actual(total: pl.Expr) -> pl.Expr:

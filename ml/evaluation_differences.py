@@ -66,7 +66,7 @@ def wape_difference(
         raise ValueError("confidence lies between 0 and 1; block_weeks and samples are at least 1.")
     actual, gap = _matrices(rows, method, rival)
     n_series, n_weeks = actual.shape
-    if n_series < _LEAST_UNITS or n_weeks < _LEAST_UNITS * block_weeks:
+    if not is_large_enough(rows, block_weeks):
         raise BadFrame(f"{n_series} series and {n_weeks} weeks do not hold two of each; give more, or smaller blocks.")
     if actual.sum() <= 0:
         raise BadFrame("The outcomes do not add up to more than 0: there is no WAPE.")
@@ -82,6 +82,12 @@ def wape_difference(
     critical = float(stdtrit(min(n_series, n_weeks) - 1, (1 + confidence) / 2))
     reach = critical * float(draws.std()) * (n_weeks / (n_weeks - block_weeks)) ** 0.5
     return Interval(estimate, estimate - reach, estimate + reach)
+
+
+def is_large_enough(rows: pl.DataFrame, block_weeks: int = 2) -> bool:
+    """Whether the rows hold two series and two blocks of target weeks, the least for an interval."""
+    weeks = rows[_TARGET].n_unique()
+    return rows.select(SERIES_KEY).n_unique() >= _LEAST_UNITS and weeks >= _LEAST_UNITS * block_weeks
 
 
 def _week_draws(random: np.random.Generator, n_weeks: int, block_weeks: int, samples: int) -> NDArray[np.float64]:

@@ -18,11 +18,11 @@ from statistics import NormalDist
 
 import polars as pl
 
-from ml.backtest import CUTOFF, SCORED_COLUMNS, backtest_metrics, is_promotion
+from ml.backtest import CUTOFF, FORECAST_COLUMNS, backtest_metrics, is_promotion, with_past
 from ml.baselines import BASELINES
 from ml.features import HORIZON
 from ml.forecaster import labelled
-from ml.frame_checks import SERIES_KEY, WEEK, BadFrame
+from ml.frame_checks import WEEK, BadFrame
 from ml.intervals import Calibration, Cell, apply, calibrate, point_rows
 
 # ml.intervals asks for as many outcomes of a horizon.
@@ -93,11 +93,12 @@ def young_backtest(
     scored = []
     for method in BASELINES:
         pointed = with_points(rows, measure, method)
-        forecasts = apply(pointed, poisson_calibration(pointed, horizons, coverage))
+        issued = apply(pointed, poisson_calibration(pointed, horizons, coverage))
         scored.append(
-            forecasts.with_columns(is_promotion(), method=pl.lit(method)).rename({WEEK: CUTOFF}).select(SCORED_COLUMNS)
+            issued.with_columns(is_promotion(), method=pl.lit(method)).rename({WEEK: CUTOFF}).select(FORECAST_COLUMNS)
         )
-    result = pl.concat(scored).sort("method", CUTOFF, *SERIES_KEY, HORIZON)
-    if result.is_empty():
+    forecasts = pl.concat(scored)
+    if forecasts.is_empty():
         raise BadFrame("No forecast of a whole week has an outcome yet: wait until two whole weeks are over.")
+    result = with_past(forecasts, features, measure)
     return result, backtest_metrics(result)

@@ -11,7 +11,7 @@ import polars as pl
 
 from assets.automation.conditions import weekly_after_close, when_inputs_pass
 from assets.graph import Graph, materialise, week_condition
-from ml.backtest import SLICES, is_promotion
+from ml.backtest import OUTCOME_SLICES, is_promotion
 from ml.baselines import BASELINES
 from ml.censoring import CENSORING, is_believed
 from ml.digest import canonical_digest
@@ -158,7 +158,7 @@ def accuracy(issued: pl.DataFrame, labels: pl.DataFrame, features: pl.DataFrame)
     rows = issued.join(outcomes, on=[*key, "measure"]).join(promoted, on=key)
     if rows.is_empty():
         return pl.DataFrame(schema=_ACCURACY)
-    return sliced_metrics(rows, by, SLICES, "product_group").select(list(_ACCURACY))
+    return sliced_metrics(rows, by, OUTCOME_SLICES, "product_group").select(list(_ACCURACY))
 
 
 _ACCURACY: dict[str, pl.DataType] = {

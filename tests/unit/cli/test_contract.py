@@ -136,7 +136,12 @@ def test_impact_names_features_models_and_forecasts(
     }
     assert certain == {
         "tables": {"gold.demand_series", "gold.demand_features", "gold.demand_labels", "gold.training_sets"},
-        "models": {"models.demand_backtest", "models.demand_models", "models.champion_history"},
+        "models": {
+            "models.demand_backtest",
+            "models.demand_comparisons",
+            "models.demand_models",
+            "models.champion_history",
+        },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.forecast_accuracy"},
         "insights": {"insights.report"},
     }

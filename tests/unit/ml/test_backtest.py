@@ -53,6 +53,7 @@ def test_metrics_equal_sql(result: Result) -> None:
             SELECT *, 'all' AS slice FROM scored UNION ALL
             SELECT *, 'promotion' FROM scored WHERE is_promotion UNION ALL
             SELECT *, 'base' FROM scored WHERE NOT is_promotion UNION ALL
+            SELECT *, volume_class FROM scored UNION ALL
             SELECT *, product_group FROM scored)
         SELECT method, cutoff_week_start_date, horizon_weeks, slice, count(*) AS row_count, sum(actual) AS actual_sum,
                100 * sum(abs(actual - p50)) / nullif(sum(actual), 0) AS wape,
@@ -60,7 +61,10 @@ def test_metrics_equal_sql(result: Result) -> None:
                avg((greatest(0.1 * (actual - p10), -0.9 * (actual - p10)) + 0.5 * abs(actual - p50)
                     + greatest(0.9 * (actual - p90), -0.1 * (actual - p90))) / 3) AS pinball,
                avg(CASE WHEN actual BETWEEN p10 AND p90 THEN 1.0 ELSE 0.0 END) AS coverage_80,
-               avg(p90 - p10) AS interval_width
+               avg(p90 - p10) AS interval_width,
+               avg(abs(actual - p50) / sqrt(naive_squared_error)) AS rmsse,
+               sum(abs(actual - p50) / sqrt(naive_squared_error) * recent_sales_usd)
+                   / sum(recent_sales_usd) FILTER (naive_squared_error IS NOT NULL) AS wrmsse
         FROM sliced GROUP BY ALL ORDER BY 1, 2, 3, 4
     """)
     assert metrics.columns == wanted.columns
@@ -71,9 +75,9 @@ def test_metrics_equal_sql(result: Result) -> None:
 
 def test_progress_counts_every_step(result: Result) -> None:
     _, _, steps = result
-    assert [done for done, _, _ in steps] == [1, 2, 3, 4, 5, 6]
-    assert {total for _, total, _ in steps} == {6}
-    assert steps[0][2].startswith("catboost at cutoff")
+    assert [done for done, _, _, _ in steps] == [1, 2, 3, 4, 5, 6]
+    assert {total for _, total, _, _ in steps} == {6}
+    assert [step[2] for step in steps] == ["catboost", "naive", "mean_8"] * 2
 
 
 def test_censored_outcomes_are_scored_apart_and_not_calibrated_on(prepared: Prepared) -> None:

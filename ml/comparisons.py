@@ -1,0 +1,93 @@
+"""Value added: what a method is better by than each simpler one, slice by slice, and how sure that is.
+
+Belongs here: the table of differences from scored rows. Does not belong here: the interval of one difference
+(ml.evaluation_differences) and what follows from it (ml.promotion decides on its own bounds).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ml.backtest import CUTOFF, MODEL, SLICES
+from ml.evaluation import sliced
+from ml.evaluation_differences import Interval, is_large_enough, wape_difference
+from ml.features import HORIZON, TARGET_WEEK
+from ml.frame_checks import SERIES_KEY, BadFrame, require_columns
+
+COMPARISON_SCHEMA: dict[str, pl.DataType] = {
+    "method": pl.String(),
+    "rival": pl.String(),
+    "slice": pl.String(),
+    "last_cutoff_week_start_date": pl.Date(),
+    "row_count": pl.Int64(),
+    "actual_sum": pl.Float64(),
+    "wape": pl.Float64(),
+    "rival_wape": pl.Float64(),
+    "difference": pl.Float64(),
+    "lower": pl.Float64(),
+    "upper": pl.Float64(),
+    "is_sure": pl.Boolean(),
+}
+_ROW = (CUTOFF, *SERIES_KEY, HORIZON, TARGET_WEEK)
+_PERCENT = 100.0
+
+
+def comparisons(scored: pl.DataFrame, *, confidence: float = 0.95, samples: int = 1000) -> pl.DataFrame:
+    """models.demand_comparisons: the model beside every other method; without a model, each method beside each other.
+
+    Args:
+        scored: rows of ml.backtest.SCORED_COLUMNS; all methods on the same rows.
+        confidence, samples: of the interval, see `ml.evaluation_differences.wape_difference`.
+
+    Returns:
+        One row per method, rival and slice, sorted; columns of COMPARISON_SCHEMA. last_cutoff_week_start_date: the
+        newest cutoff of the slice; wape, rival_wape: percent, null where
+        nothing was sold; difference = wape - rival_wape in points, below 0 where the method is better; lower, upper:
+        its interval, null where two series and two blocks of weeks are not at hand; is_sure: the interval leaves out 0.
+        The intervals are of one slice each and not widened for looking at many.
+
+    Raises:
+        BadFrame: columns are missing, or the methods were not scored on the same rows.
+    """
+    require_columns(scored, ("method", *_ROW, "actual", "p50"), "scored rows")
+    methods = sorted(set(scored["method"]), key=lambda name: (name != MODEL, name))
+    facts = [name for name in scored.columns if name not in ("method", "p10", "p50", "p90")]
+    wide = scored.filter(pl.col("method") == methods[0]).select(facts)
+    for name in methods:
+        own = scored.filter(pl.col("method") == name).select(*_ROW, "actual", pl.col("p50").alias(_point(name)))
+        joined = wide.join(own, on=[*_ROW, "actual"], how="inner")
+        if joined.height != wide.height or own.height != wide.height:
+            raise BadFrame(f"{name} was not scored on the same rows as {methods[0]}: {own.height}, {wide.height} rows.")
+        wide = joined
+    parts = dict(sliced(wide, SLICES, "product_group").partition_by("slice", as_dict=True))
+    leaders = methods[:1] if methods[0] == MODEL else methods
+    rows = [
+        _row(part, method, rival, str(name), confidence, samples)
+        for (name,), part in parts.items()
+        for method in leaders
+        for rival in methods
+        if rival != method
+    ]
+    return pl.DataFrame(rows, schema=COMPARISON_SCHEMA, orient="row").sort("method", "rival", "slice")
+
+
+def _row(part: pl.DataFrame, method: str, rival: str, name: str, confidence: float, samples: int) -> tuple[object, ...]:
+    own, other = _point(method), _point(rival)
+    actual = float(part.sort(_ROW)["actual"].sum())
+    errors = [float(part.sort(_ROW).select((pl.col(c) - pl.col("actual")).abs().sum()).item()) for c in (own, other)]
+    facts = (method, rival, name, part[CUTOFF].max(), part.height, actual)
+    if actual <= 0:
+        return *facts, None, None, None, None, None, False
+    wapes = [_PERCENT * error / actual for error in errors]
+    found = _interval(part.drop("slice"), own, other, confidence, samples)
+    bounds = (None, None, False) if found is None else (found.lower, found.upper, found.is_sure)
+    return *facts, *wapes, wapes[0] - wapes[1], *bounds
+
+
+def _interval(part: pl.DataFrame, own: str, other: str, confidence: float, samples: int) -> Interval | None:
+    """None where the slice is too small for one."""
+    return wape_difference(part, own, other, confidence=confidence, samples=samples) if is_large_enough(part) else None
+
+
+def _point(method: str) -> str:
+    return f"p50_of_{method}"
