@@ -140,6 +140,7 @@ def test_impact_names_features_models_and_forecasts(
             "models.demand_backtest",
             "models.demand_comparisons",
             "models.demand_models",
+            "models.feature_uses",
             "models.champion_history",
         },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.forecast_accuracy"},
