@@ -20,6 +20,7 @@ from assets.models.comparisons import comparison_assets
 from assets.models.demand import model_assets
 from assets.models.feature_uses import feature_use_assets
 from assets.models.gate import gate_assets
+from assets.models.study import study_assets
 from assets.silver import silver_assets
 from checks.asset_checks.audit import audit_checks
 from checks.asset_checks.freshness import freshness_checks
@@ -33,7 +34,7 @@ from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 
 LAYERS = (
-    bronze_assets, silver_assets, gold_assets, training_set_assets, model_assets, comparison_assets,
+    bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
     feature_use_assets, gate_assets, forecast_assets, insight_assets,
 )  # fmt: skip
 

@@ -28,12 +28,18 @@ DATE_FORMAT = "%Y-%m-%d"
 # Which business weeks an asset should hold: `covered` every week of the lake, `closed` those that are over at the
 # lake's clock, `issue` the last of these only.
 WEEKS_TAG = "liftlake/weeks"
+# On an asset that is made once: newer inputs are no reason to make it anew.
+KEPT_TAG = "liftlake/kept"
 # Metadata of an ingest: the weeks of the rows that it accepted.
 FIRST_WEEK, LAST_WEEK = "first_week", "last_week"
 WeekSpan = Literal["covered", "closed", "issue"]
 # The server may die under a step: the retry brings it back. What a contract refuses is not tried again.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
 Key = tuple[str, str]
+
+
+class NoWeekOver(ValueError):
+    """No business week of the lake is over at its clock."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Graph:
         looks_back: Iterable[Key] = (),
         settings: Sequence[object] = (),
         condition: dg.AutomationCondition | None = None,
+        is_kept: bool = False,
     ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
         """The decorator that makes a function the asset of the table (layer, name).
 
@@ -96,6 +103,7 @@ class Graph:
             looks_back: weekly upstream tables of which all earlier weeks are read too.
             settings: settings that change the rows.
             condition: when automation materialises it.
+            is_kept: made once for its code, contract and settings, and again only when asked for by name.
         """
         contract = self.contract(layer, name)
         back = dg.TimeWindowPartitionMapping(
@@ -114,7 +122,11 @@ class Graph:
             owners=[contract.owner],
             description=contract.description,
             metadata=static_metadata(contract),
-            tags={"layer": layer, **({WEEKS_TAG: weeks} if weeks else {})},
+            tags={
+                "layer": layer,
+                **({WEEKS_TAG: weeks} if weeks else {}),
+                **({KEPT_TAG: "true"} if is_kept else {}),
+            },
             code_version=code_digest(code, contract, settings),
             freshness_policy=freshness_policy(contract),
             automation_condition=condition,
@@ -154,14 +166,14 @@ class Graph:
         """The last business week that is over at the lake's clock.
 
         Raises:
-            ValueError: no week of the lake is over yet.
+            NoWeekOver: set the clock later.
         """
         as_of = self.settings.as_of
         zone_week_end = (date.fromisoformat(key) for key in reversed(self.week_keys()))
         for start in zone_week_end:
             if self.week_end(start) <= as_of:
                 return start
-        raise ValueError(f"No business week is over at {as_of:%Y-%m-%d}: set as_of in lake.yaml to a later instant.")
+        raise NoWeekOver(f"No business week is over at {as_of:%Y-%m-%d}: set as_of in lake.yaml to a later instant.")
 
     def week_end(self, start: date) -> datetime:
         """The UTC instant at which the business week that starts on `start` is over."""

@@ -1,6 +1,6 @@
 """Small plots for asset metadata: a polars frame in, Markdown with an inline PNG out.
 
-Here: three plots that the Dagster UI shows beside a materialisation, drawn by matplotlib's Agg without pyplot (no
+Here: the plots that the Dagster UI shows beside a materialisation, drawn by matplotlib's Agg without pyplot (no
 global state, no display). Equal frames give equal bytes.
 Not here: the report's charts (they are SVG and live with the report), and computing what is plotted beyond sums.
 """
@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 MAX_BYTES = 60_000
 _SIZE_INCHES, _DPI = (7.2, 2.6), 100
@@ -73,6 +73,23 @@ def accuracy_by_horizon(backtest: pl.DataFrame, model: str = "catboost") -> str:
     axes.margins(y=0.14)
     axes.legend(frameon=False, fontsize=8, ncols=len(methods), loc="upper left", bbox_to_anchor=(0, -0.12))
     return _markdown(figure, f"WAPE of {', '.join(methods)} by weeks ahead")
+
+
+def wape_by_trial(trials: pl.DataFrame) -> str:
+    """WAPE of every complete trial of a study; the default configuration's as a line, the chosen trial in colour.
+
+    Args:
+        trials: models.demand_studies; `wape` in percent, null for a trial that was given up.
+    """
+    rows = trials.filter(pl.col("wape").is_not_null()).sort("trial")
+    _refuse_empty(rows, "trials")
+    colors = [_MODEL if is_chosen else _RULES[0] for is_chosen in rows["is_chosen"]]
+    figure, axes = _canvas("WAPE by trial, lower is better; the line is the default configuration")
+    axes.axhline(rows["wape"][0], color=_INK, linewidth=1)
+    axes.scatter(rows["trial"].to_list(), rows["wape"].to_list(), c=colors, s=28, zorder=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(100.0, decimals=1))
+    return _markdown(figure, f"WAPE of {rows.height} complete trials of {trials.height}")
 
 
 def largest_series_band(

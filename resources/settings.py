@@ -59,6 +59,14 @@ class Backtest(BaseModel):
     step_weeks: int = Field(default=2, ge=1)
 
 
+class Study(BaseModel):
+    """Budget of the search for hyper-parameters, on folds before those of the backtest; 0 trials: none is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    trials: int = Field(default=20, ge=0)
+    folds: int = Field(default=4, ge=1)
+
+
 class Retention(BaseModel):
     """What upkeep leaves: files of old table versions and finished runs by their age in days.
 
@@ -81,6 +89,7 @@ class LakeDefaults(BaseModel):
     scope: Scope = Scope()
     forecast: Forecast = Forecast()
     backtest: Backtest = Backtest()
+    study: Study = Study()
     retention: Retention = Retention()
 
     @field_validator("as_of")

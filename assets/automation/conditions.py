@@ -29,3 +29,19 @@ def weekly_after_close() -> dg.AutomationCondition:
     return (
         dg.AutomationCondition.on_cron("0 6 * * 1") & dg.AutomationCondition.all_deps_blocking_checks_passed()
     ).with_label("Monday 06:00 UTC, inputs audited")
+
+
+def once() -> dg.AutomationCondition:
+    """When the table is not there yet, or its code, contract or settings changed, and all inputs passed their audits.
+
+    For what is kept while its inputs move on. Price: a renewal has to be asked for by name.
+    """
+    is_handled = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    is_new = dg.AutomationCondition.missing().newly_true().since(is_handled)
+    is_changed = dg.AutomationCondition.code_version_changed().since(is_handled)
+    return (
+        (is_new | is_changed)
+        & ~dg.AutomationCondition.any_deps_missing()
+        & ~dg.AutomationCondition.in_progress()
+        & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    ).with_label("not there yet or made by other code, inputs audited")

@@ -6,7 +6,7 @@ Belongs here: named selections of the graph and when they run. Does not belong h
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.graph import Graph
+from assets.graph import KEPT_TAG, Graph
 
 WHOLE_GRAPH = "whole_graph"
 INGEST, WEEKS, CI = "ingest_files", "rebuild_weeks", "ci_sample"
@@ -45,11 +45,19 @@ def schedules(graph: Graph) -> list[dg.ScheduleDefinition]:
         cron_schedule="0 6 * * 1",
         execution_timezone="UTC",
         name="weekly",
-        description="Mondays 06:00 UTC: the last week that is over goes through the whole graph.",
+        description="Mondays 06:00 UTC: the last week that is over goes through the whole graph. What is made once "
+        "(the study) is left as it is.",
         owners=OWNERS,
     )
-    def weekly() -> dg.RunRequest:
+    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         week = graph.cutoff_week().isoformat()
-        return dg.RunRequest(run_key=f"weekly-{week}", partition_key=week)
+        assets = context.repository_def.asset_graph
+        made = {
+            key
+            for key in assets.materializable_asset_keys
+            if KEPT_TAG in assets.get(key).tags and context.instance.get_latest_materialization_event(key)
+        }
+        selection = sorted(assets.materializable_asset_keys - made) if made else None
+        return dg.RunRequest(run_key=f"weekly-{week}", partition_key=week, asset_selection=selection)
 
     return [weekly]

@@ -27,6 +27,7 @@ class Node:
         wanted: the first and last business week that should be in it; None for an unpartitioned asset.
         looks_back: weekly upstreams of which a changed week touches every later week too.
         has_step: False for a table that other steps write (the ledger).
+        is_kept: newer inputs are no reason to make it anew (a study stays in force until it is asked for).
     """
 
     key: Key
@@ -35,6 +36,7 @@ class Node:
     wanted: Weeks | None = None
     looks_back: frozenset[Key] = frozenset()
     has_step: bool = True
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[
         return Work(node.key, own, node.wanted)
     if node.key in state.unchecked:
         return Work(node.key, "no check has seen its newest version", node.wanted, changes=False)
-    if made_from is None:
+    if made_from is None or node.is_kept:
         return None
     reasons: list[str] = []
     ranges: list[Weeks | None] = []

@@ -11,7 +11,7 @@ from datetime import date
 import dagster as dg
 
 from assets.automation.plan import Key, Node, State, Weeks
-from assets.graph import WEEKS_TAG, Graph
+from assets.graph import KEPT_TAG, WEEKS_TAG, Graph
 from resources.delivery_plan import is_settled
 from resources.lake import Lake, Provenance
 from resources.receipts import receipts_of
@@ -39,6 +39,7 @@ def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
                 wanted=wanted[asset.tags.get(WEEKS_TAG, "covered")] if asset.partitions_def else None,
                 looks_back=frozenset(looks_back),
                 has_step=asset.is_materializable,
+                is_kept=KEPT_TAG in asset.tags,
             )
         )
     return nodes

@@ -15,6 +15,7 @@ from assets.automation.conditions import weekly_after_close
 from assets.graph import Graph, materialise
 from assets.models.evidence import (
     bundle_path,
+    default_config,
     evidence_path,
     final_fold,
     folds_at,
@@ -107,15 +108,15 @@ def _backtest(graph: Graph) -> dg.AssetsDefinition:
         "demand_backtest",
         kinds=KINDS,
         code=LEARNING_CODE,
-        deps=[("gold", "training_sets")],
-        settings=[graph.settings.lake.backtest, measure, train_config(graph)],
+        deps=[("gold", "training_sets"), ("models", "demand_studies")],
+        settings=[graph.settings.lake.backtest, measure, default_config(graph)],
         condition=weekly_after_close(),
     )
     def demand_backtest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         manifest = newest_training_set(lake, graph)
         reason, laps = too_young(graph), _Laps(context)
         if reason is None:
-            plan = BacktestPlan(tuple(folds_at(graph)), measure, train_config(graph))
+            plan = BacktestPlan(tuple(folds_at(graph)), measure, train_config(lake, graph))
             scored, metrics = backtest(*learning_rows(graph, manifest), plan, laps)
         else:
             context.log.warning(reason)
@@ -144,8 +145,8 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         "demand_models",
         kinds={*KINDS, "mlflow"},
         code=LEARNING_CODE,
-        deps=[("gold", "training_sets"), ("models", "demand_backtest")],
-        settings=[measure, train_config(graph)],
+        deps=[("gold", "training_sets"), ("models", "demand_studies"), ("models", "demand_backtest")],
+        settings=[measure, default_config(graph)],
         condition=weekly_after_close(),
     )
     def demand_models(
@@ -157,7 +158,7 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         if reason is not None:
             nothing = pl.DataFrame(arrow_schema(contract).empty_table())
             return materialise(context, lake, graph, contract, nothing, where="FALSE", metadata={"no_model": reason})
-        config = train_config(graph)
+        config = train_config(lake, graph)
         rows = labelled(*learning_rows(graph, manifest), measure)
         fitted = fit_calibrated(rows, final_fold(graph), measure, config)
         version = model_version(fitted)

@@ -4,15 +4,18 @@ Belongs here: paths, the training set at the lake's clock, whether there are wee
 here: assets, fits and decisions.
 """
 
+import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
-from assets.graph import Graph
+from assets.graph import Graph, NoWeekOver
 from ml.censoring import CENSORING
 from ml.features import FEATURE_KEY
 from ml.splits import Fold, SeriesTooShort, rolling_origin
+from ml.study import folds_before
 from ml.training import TrainConfig
 from resources.lake import Lake
 from resources.settings import Settings
@@ -75,5 +78,27 @@ def final_fold(graph: Graph) -> Fold:
     return rolling_origin(known_weeks(graph), 1, horizon, 1, last_cutoff=graph.cutoff_week())[0]
 
 
-def train_config(graph: Graph) -> TrainConfig:
+def study_folds(graph: Graph) -> tuple[Fold, ...]:
+    """The folds of the study, all before the backtest's; none while the lake has too few weeks for them."""
+    chosen, horizon = graph.settings.lake.study, max(graph.settings.lake.forecast.horizons_weeks)
+    try:
+        step_weeks = graph.settings.lake.backtest.step_weeks
+        return tuple(folds_before(folds_at(graph)[0], known_weeks(graph), chosen.folds, horizon, step_weeks))
+    except (NoWeekOver, SeriesTooShort):
+        return ()
+
+
+def default_config(graph: Graph) -> TrainConfig:
+    """The configuration that stands where no study has found a surely better one."""
     return TrainConfig(thread_count=graph.settings.threads)
+
+
+def train_config(lake: Lake, graph: Graph) -> TrainConfig:
+    """The default configuration with what the study chose.
+
+    A study that saw outcomes of the backtest's test period, because the lake's clock was turned back or the backtest
+    was made longer, has no say.
+    """
+    unseen = f"is_chosen AND last_target_week_start_date <= DATE'{folds_at(graph)[0].cutoff}'"
+    chosen = lake.read("models.demand_studies", ["parameters"], where=unseen)["parameters"].to_list()
+    return replace(default_config(graph), **json.loads(chosen[0])) if chosen else default_config(graph)

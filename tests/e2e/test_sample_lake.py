@@ -72,6 +72,16 @@ def test_every_table_is_published_and_fresh(built: dict[str, Any]):
     assert built["champions"]["demand"]["model_version"]
 
 
+def test_the_model_is_trained_as_the_study_chose(sample: SampleLake, built: dict[str, Any]):
+    trials = sample.table("models.demand_studies")
+    assert trials.height == load_settings(sample.environment).lake.study.trials
+    (chosen,) = trials.filter("is_chosen")["parameters"].to_list()
+    (parameters,) = sample.table("models.demand_models")["parameters"].to_list()
+    assert json.loads(chosen).items() <= json.loads(parameters).items()
+    backtested = sample.table("models.demand_backtest")["cutoff_week_start_date"]
+    assert trials["last_target_week_start_date"].unique().to_list() == [backtested.min()]
+
+
 def test_weeks_reconcile_with_the_files_computed_by_another_engine(sample: SampleLake, built: dict[str, Any]):
     """Transactions, units and sales per week: DuckDB over the source files against the silver table."""
     source = duckdb.sql(
@@ -129,7 +139,8 @@ def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str
     moved = sample.liftlake("demo", "--next-week")
     rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
     assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
-    assert "silver.fct_receipt_lines" not in rebuilt
+    assert "models.demand_models" in rebuilt
+    assert not {"silver.fct_receipt_lines", "models.demand_studies"} & set(rebuilt)
     after = sample.table("forecasts.demand_forecasts")
     key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
     kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])

@@ -137,6 +137,7 @@ def test_impact_names_features_models_and_forecasts(
     assert certain == {
         "tables": {"gold.demand_series", "gold.demand_features", "gold.demand_labels", "gold.training_sets"},
         "models": {
+            "models.demand_studies",
             "models.demand_backtest",
             "models.demand_comparisons",
             "models.demand_models",

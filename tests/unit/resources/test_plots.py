@@ -38,6 +38,11 @@ def _backtest() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["method", "slice", "horizon_weeks", "actual_sum", "wape"], orient="row")
 
 
+def _trials() -> pl.DataFrame:
+    rows = [(0, 44.0, True), (1, None, False), (2, 43.9, False)]
+    return pl.DataFrame(rows, schema=["trial", "wape", "is_chosen"], orient="row")
+
+
 def _picture(markdown: str) -> tuple[str, bytes]:
     found = re.fullmatch(r"!\[([^\[\]]*)\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", markdown)
     assert found
@@ -49,6 +54,7 @@ def test_each_plot_is_one_small_picture_and_always_the_same() -> None:
         lambda: plots.weekly_totals(_series()),
         lambda: plots.accuracy_by_horizon(_backtest()),
         lambda: plots.largest_series_band(_series(), _forecasts()),
+        lambda: plots.wape_by_trial(_trials()),
     ):
         first = draw()
         _, picture = _picture(first)
@@ -78,5 +84,7 @@ def test_empty_frames_are_refused() -> None:
         plots.weekly_totals(_series().clear())
     with pytest.raises(ValueError, match="backtest: no rows to plot"):
         plots.accuracy_by_horizon(_backtest().clear())
+    with pytest.raises(ValueError, match="trials: no rows to plot"):
+        plots.wape_by_trial(_trials().clear())
     with pytest.raises(ValueError, match="forecasts of mean_8: no rows to plot"):
         plots.largest_series_band(_series(), _forecasts(), method="mean_8")

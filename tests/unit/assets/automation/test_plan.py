@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from assets.automation.plan import Node, State, as_runs, plan
@@ -85,6 +86,33 @@ def test_runs_are_few_and_never_wait_for_a_later_one():
 def test_a_table_without_a_step_is_never_planned():
     nodes = [*NODES, Node(("bronze", "ingest_ledger"), (EVENTS,), "x", has_step=False)]
     assert plan(nodes, settled()) == []
+
+
+def test_what_is_kept_is_made_once_and_again_for_its_own_reasons_only():
+    """Newer inputs are no reason; what stands below is rebuilt for its other inputs."""
+    study = ("models", "study")
+    nodes = [*NODES[:3], Node(study, (SERIES,), "t1", is_kept=True), Node(MODEL, (SERIES, study), "m1")]
+    state = settled(
+        tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1", study: "3"},
+        made_from={
+            **settled().made_from,
+            study: Provenance("t1", {"gold.series": "6"}),
+            MODEL: Provenance("m1", {"gold.series": "7", "models.study": "3"}),
+        },
+    )
+    assert [item.key for item in plan(nodes, state)] == [LINES, SERIES, MODEL]
+    missing = replace(state, tokens={key: token for key, token in state.tokens.items() if key != study})
+    assert [item.key for item in plan(nodes, missing)] == [LINES, SERIES, study, MODEL]
+    recoded = [node if node.key != study else replace(node, code="t2") for node in nodes]
+    assert [item.key for item in plan(recoded, state)] == [LINES, SERIES, study, MODEL]
+    refused = replace(state, unpublished=frozenset({study}))
+    assert [item.key for item in plan(nodes, refused)] == [LINES, SERIES, study, MODEL]
+    # A study that was asked for by name moved on: the model follows.
+    renewed = settled(
+        tokens={**settled().tokens, study: "4"},
+        made_from={**state.made_from, study: Provenance("t1", {"gold.series": "7"})},
+    )
+    assert [item.reason for item in plan(nodes, renewed)] == ["models.study changed"]
 
 
 def test_a_version_that_no_check_has_seen_is_checked_before_anything_is_built_on_it():
