@@ -1,14 +1,14 @@
 """How good the forecasts are: back-tests, matured issues, the newest outcome, and the slices that fare worst.
 
-Here: the figures of the sections "Accuracy" and "Where the model is wrong".
+Here: the figures of the section "Accuracy" and of the slices in "Where the model was wrong".
 Not here: how a measure is defined (ml.evaluation). Only the newest outcome, which no table holds yet at `as_of`, is
 measured here; all else is pooled.
 
 Every mean over issues and horizons weighs as the measure is defined: WAPE and bias by the actual sum (so that the
 pooled value equals the one over all rows), pinball, coverage and width by the number of rows.
 
-Tables: `backtest`, `realised`, `outcome` (method), the same with `_horizon` (method@h), `slice` (slice).
-Measures: wape, bias, pinball, coverage_80, width, rows.
+Tables: `backtest`, `realised`, `outcome` (method), the same with `_horizon` (method@h), `added` (rival), `slice`
+(slice). Measures: wape, bias, pinball, coverage_80, width, rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from assets.insights import formats
-from assets.insights.content import ALL, PERCENT, ReportContent, slice_label
+from assets.insights.content import ALL, PERCENT, ReportContent, method_label, slice_label
 from assets.insights.figure import Figure, Section
 from assets.insights.outlook import with_outcomes
 from ml.evaluation import metrics
@@ -28,11 +28,14 @@ SECTION = Section("accuracy")
 SLICES = Section("slices")
 MAX_SLICES = 20
 NOMINAL_COVERAGE, BAND_TOLERANCE = 0.8, 0.03
+# Medians that add up to less than a tenth of what sold are zero nearly everywhere.
+SILENT_BIAS = -0.9
 
 
 def figures(content: ReportContent) -> Iterator[Figure]:
     """All figures of the two sections, in the page's order."""
     yield from _backtest(content)
+    yield from _added(content)
     yield from _realised(content)
     yield from _outcome(content)
     yield from _slices(content)
@@ -152,7 +155,7 @@ def judge(rows: pl.DataFrame, *keys: str) -> pl.DataFrame:
 
 
 def _slices(content: ReportContent) -> Iterator[Figure]:
-    """Slices by falling WAPE of the shown method, each beside its best simple rule."""
+    """Slices by falling share of the shown method's error, each beside its best simple rule."""
     by_slice = pooled(content.backtest.filter(pl.col("slice") != ALL), "slice", "method")
     mine = by_slice.filter(pl.col("method") == content.method, pl.col("wape").is_not_null())
     rules = (
@@ -163,21 +166,65 @@ def _slices(content: ReportContent) -> Iterator[Figure]:
     )
     everything = pooled(content.backtest.filter(pl.col("slice") == ALL), "method")
     missed = everything.filter(pl.col("method") == content.method).select(pl.col("wape") * pl.col("actual_sum"))
+    against = content.comparisons.filter(pl.col("method") == content.method).select(
+        "slice", pl.col("rival").alias("rule"), "difference", "lower", "upper", "is_sure"
+    )
     ranked = (
         mine.join(rules, on="slice", how="left")
-        .with_columns((pl.col("wape") * pl.col("actual_sum") / pl.lit(missed.item())).alias("error_share"))
-        .sort(["wape", "slice"], descending=[True, False])
+        .join(against, on=["slice", "rule"], how="left")
+        .with_columns(
+            (pl.col("wape") * pl.col("actual_sum") / pl.lit(missed.item())).alias("error_share"),
+            pl.col("slice").is_in(list(content.scope.product_groups)).alias("is_group"),
+        )
+        .sort(["error_share", "slice"], descending=[True, False])
     )
+    listed = pl.concat([ranked.filter(~pl.col("is_group")), ranked.filter("is_group").head(MAX_SLICES)])
     yield SLICES.count("slices.all.known", ranked.height)
     yield SLICES.count("slices.all.behind", ranked.filter(pl.col("wape") >= pl.col("rule_wape")).height)
-    yield SLICES.count("slices.all.not_listed", max(0, ranked.height - MAX_SLICES))
-    for row in ranked.head(MAX_SLICES).iter_rows(named=True):
+    yield SLICES.count("slices.all.not_listed", ranked.height - listed.height)
+    for row in listed.iter_rows(named=True):
         key = f"slice.{row['slice']}"
         yield from _measures(SLICES, key, row)
         yield SLICES.estimate(f"{key}.actual_sum", row["actual_sum"])
         yield SLICES.words(f"{key}.label", slice_label(row["slice"]))
+        yield SLICES.yes(f"{key}.is_group", row["is_group"])
         yield SLICES.percent(f"{key}.error_share", row["error_share"], 0)
         yield SLICES.percent(f"{key}.rule_wape", row["rule_wape"])
         yield SLICES.words(f"{key}.rule", row["rule"] or formats.NOT_KNOWN)
         is_behind = None if row["rule_wape"] is None else row["wape"] >= row["rule_wape"]
         yield SLICES.yes(f"{key}.is_behind", is_behind)
+        yield SLICES.yes(f"{key}.is_silent", None if row["bias"] is None else row["bias"] <= SILENT_BIAS)
+        yield from _difference(SLICES, key, row)
+
+
+def _added(content: ReportContent) -> Iterator[Figure]:
+    """The model beside each rival over all rows, and in how many slices the difference is sure."""
+    mine = content.comparisons.filter(pl.col("method") == content.method)
+    for row in mine.filter(pl.col("slice") == ALL).sort("rival").iter_rows(named=True):
+        key = f"added.{row['rival']}"
+        yield SECTION.words(f"{key}.label", method_label(row["rival"]))
+        yield from _difference(SECTION, key, row)
+        slices = mine.filter(pl.col("rival") == row["rival"], pl.col("slice") != ALL)
+        sure = slices.filter("is_sure")
+        yield SECTION.count(f"{key}.slices", slices.height)
+        yield SECTION.count(f"{key}.surely_better", sure.filter(pl.col("difference") < 0).height)
+        yield SECTION.count(f"{key}.surely_worse", sure.filter(pl.col("difference") > 0).height)
+
+
+def _difference(section: Section, key: str, row: Mapping[str, Any]) -> Iterator[Figure]:
+    """A difference of WAPE in points, its interval, and what it comes to in a word."""
+    for name in ("difference", "lower", "upper"):
+        yield Figure(section.name, f"{key}.{name}", row[name], _signed(row[name]))
+    if row["lower"] is None:
+        verdict = formats.NOT_KNOWN
+    elif row["is_sure"]:
+        verdict = "surely better" if row["difference"] < 0 else "surely worse"
+    else:
+        verdict = "open"
+    yield section.words(f"{key}.verdict", verdict)
+    bounds = formats.NOT_KNOWN if row["lower"] is None else f"{_signed(row['lower'])} to {_signed(row['upper'])}"
+    yield section.words(f"{key}.interval", bounds)
+
+
+def _signed(points: float | None) -> str:
+    return f"{'+' if points is not None and points > 0 else ''}{formats.number(points, 1)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -34,17 +34,28 @@ SLICES: Mapping[str, str] = {
     "promotion": "Weeks on promotion",
     "base": "Weeks without promotion",
     "censored": "Weeks out of stock or de-listed",
+    "busy": "Busy series (top third by volume)",
+    "middle": "Middle series",
+    "thin": "Thin series (bottom third)",
 }
 
+_FORECAST = (
+    "issue_week_start_date", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
+    "measure", "p10", "p50", "p90", "model_version", "data_version",
+)  # fmt: skip
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (
         "store_id", "product_group", "week_start_date", "transactions", "quantity_units", "net_sales_usd",
-        "is_partial_week", "known_at",
+        "display_products", "mailer_products", "is_partial_week", "known_at",
     ),
-    "forecasts": (
-        "issue_week_start_date", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
-        "measure", "p10", "p50", "p90", "model_version", "data_version",
+    "forecasts": _FORECAST,
+    "earlier": _FORECAST,
+    "plans": ("issue_week_start_date", "store_id", "product_group", "target_week_start_date", "planned_products"),
+    "scored": (
+        "method", "cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "target_week_start_date",
+        "actual", "p10", "p50", "p90",
     ),
+    "comparisons": ("method", "rival", "slice", "difference", "lower", "upper", "is_sure"),
     "backtest": (
         "method", "cutoff_week_start_date", "horizon_weeks", "slice", "row_count", "actual_sum", "wape", "bias",
         "pinball", "coverage_80", "interval_width",
@@ -87,6 +98,11 @@ class ReportContent:
         as_of: the lake's clock, an instant with a time zone.
         series: gold.demand_series, weeks before and after `as_of`; one row per store, product group and week.
         forecasts: forecasts.demand_forecasts of one issue week, all methods.
+        earlier: the same table, issues before that week; empty at the first issue.
+        plans: products planned on display or in the mailer for a target week as known at an issue week; columns
+            `issue_week_start_date, store_id, product_group, target_week_start_date, planned_products (nullable)`.
+        scored: the scored rows of the back-test (ml.backtest.SCORED_COLUMNS); may be empty.
+        comparisons: models.demand_comparisons; may be empty.
         backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
             `coverage_80` is a fraction.
         accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
@@ -108,7 +124,11 @@ class ReportContent:
     scope: Scope
     series: pl.DataFrame
     forecasts: pl.DataFrame
+    earlier: pl.DataFrame
+    plans: pl.DataFrame
     backtest: pl.DataFrame
+    scored: pl.DataFrame
+    comparisons: pl.DataFrame
     accuracy: pl.DataFrame
     champion: Champion | None
     ledger: pl.DataFrame
@@ -119,13 +139,7 @@ class ReportContent:
     def __post_init__(self) -> None:
         if self.as_of.utcoffset() != timedelta(0):
             raise ValueError("as_of must be an instant in UTC; give it tzinfo=UTC")
-        for name, columns in _COLUMNS.items():
-            frame: pl.DataFrame = getattr(self, name)
-            missing = [column for column in columns if column not in frame.columns]
-            if missing:
-                raise ValueError(f"{name} lacks the columns {missing}; select them from its table")
-            if name in _NEVER_EMPTY and frame.is_empty():
-                raise ValueError(f"{name} has no rows; materialise its table before the report")
+        self._require_frames()
         worst = self.backtest.filter(pl.col("slice") == ALL)["wape"].max()
         if isinstance(worst, float) and worst < LEAST_CREDIBLE_WAPE:
             raise ValueError(f"backtest.wape is at most {worst:.3f}: it looks like a fraction; give percentages")
@@ -135,8 +149,19 @@ class ReportContent:
         for column in ("issue_week_start_date", "measure"):
             if self.forecasts[column].n_unique() > 1:
                 raise ValueError(f"forecasts hold several values of {column}; give the rows of the newest issue only")
+        if self.earlier.filter(pl.col("issue_week_start_date") >= self.issue_week).height:
+            raise ValueError(f"earlier holds issues of {self.issue_week} or later; give those before the newest only")
         if self.issued.is_empty():
             raise ValueError(f"forecasts hold no row of the method {self.method!r}; score the newest issue week first")
+
+    def _require_frames(self) -> None:
+        for name, columns in _COLUMNS.items():
+            frame: pl.DataFrame = getattr(self, name)
+            missing = [column for column in columns if column not in frame.columns]
+            if missing:
+                raise ValueError(f"{name} lacks the columns {missing}; select them from its table")
+            if name in _NEVER_EMPTY and frame.is_empty():
+                raise ValueError(f"{name} has no rows; materialise its table before the report")
 
     @property
     def method(self) -> str:
@@ -152,6 +177,11 @@ class ReportContent:
     def issued(self) -> pl.DataFrame:
         """The forecast rows of the shown method."""
         return self.forecasts.filter(pl.col("method") == self.method)
+
+    @property
+    def issue_week(self) -> date:
+        """The week after which the newest issue was made."""
+        return self.forecasts["issue_week_start_date"][0]
 
     @property
     def window_weeks(self) -> int:

@@ -6,6 +6,7 @@ Not here: SVG (charts.py), numbers (the sections), or layout (templates).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -15,6 +16,7 @@ from assets.insights import charts
 from assets.insights.charts import Bars, Span, Value, WeekChart
 from assets.insights.content import method_label
 from assets.insights.figure import FigureBook
+from assets.insights.range_chart import RangeRow, range_chart
 
 WIDE_PX, HALF_PX, NARROW_PX, PANEL_PX = 952, 456, 360, 292
 OUTLOOK_HISTORY_WEEKS = 26
@@ -57,6 +59,37 @@ def outlook(book: FigureBook) -> Drawing:
     chart = _forecast_chart(book, title, "ahead_week", "")
     history = _weeks(book, "sold_week", "measure")[-OUTLOOK_HISTORY_WEEKS:]
     return _drawing(replace(chart, history=history), "", WIDE_PX, 300)
+
+
+def revision(book: FigureBook) -> Drawing | None:
+    """The issue before beside the newest, on the scale of what totals of the newest may miss by."""
+    before = {}
+    for group in book.rows("revision_group"):
+        old, now = (book.value("revision_group", group, name) for name in ("before", "now"))
+        if old is not None and now:
+            before[group] = old / now - 1
+    title = "The issue before, beside what the newest expects and the range of its tests"
+    return _ranges(book, title, before, "previous-dot")
+
+
+def sure(book: FigureBook) -> Drawing | None:
+    """The range of each group's total around its estimate, and what then happened where it is known."""
+    known = {group: book.value("ahead_group", group, "actual_over_expected") for group in book.rows("ahead_group")}
+    return _ranges(book, "How far the totals of the window may lie from what is expected", known, "outcome-dot")
+
+
+def _ranges(book: FigureBook, title: str, marks: Mapping[str, float | None], mark_class: str) -> Drawing | None:
+    """One line per group with a range; None where no group has one."""
+    rows = []
+    for group in book.rows("ahead_group"):
+        low, high = (book.value("ahead_group", group, name) for name in ("low_share", "high_share"))
+        if low is not None and high is not None:
+            text = f"{book.text('ahead_group', group, 'low_share')} to {book.text('ahead_group', group, 'high_share')}"
+            rows.append(RangeRow(group, low, high, text, marks.get(group)))
+    if not rows:
+        return None
+    wide, narrow = (range_chart(title, rows, width, mark_class) for width in (WIDE_PX, NARROW_PX))
+    return Drawing(title, "", wide, narrow)
 
 
 def group_panels(book: FigureBook) -> list[Panel]:
@@ -131,6 +164,11 @@ def error_mark(book: FigureBook, name: str) -> Markup:
     label = f"{name}: {book.text('slice', name, 'wape')} against {book.text('slice', name, 'rule_wape')}"
     mine = book.value("slice", name, "wape") or 0.0
     return charts.error_mark(mine, book.value("slice", name, "rule_wape"), max(*values, 0.01), label)
+
+
+def has_silent(book: FigureBook) -> bool:
+    """Whether the medians of some listed slice are zero nearly everywhere."""
+    return any(book.value("slice", name, "is_silent") for name in book.rows("slice"))
 
 
 def _bars(book: FigureBook, method: str, class_: str, measure: str, horizons: list[str]) -> Bars:

@@ -3,7 +3,7 @@
 Here: sentences, and the facts about the lake, the source and the model that frame them.
 Not here: any number of its own; a sentence quotes the text of a figure.
 
-Tables: `about` (lake, source, scope, issue, model), `sentence` (ahead, range, outcome, accuracy, data).
+Tables: `about` (lake, source, scope, issue, model), `sentence` (ahead, range, revision, outcome, accuracy, data).
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def sentences(book: FigureBook) -> Iterator[Figure]:
     """The headline; each sentence is left out when its figures are not known."""
     yield HEADLINE.words("sentence.ahead.text", _ahead(book))
     yield HEADLINE.words("sentence.range.text", _range(book))
+    if book.has("revision_total", "all", "change"):
+        yield HEADLINE.words("sentence.revision.text", _revision(book))
     if book.has("ahead_total", "window", "actual"):
         yield HEADLINE.words("sentence.outcome.text", _outcome(book))
     yield HEADLINE.words("sentence.accuracy.text", _accuracy(book))
@@ -82,6 +84,18 @@ def _range(book: FigureBook) -> str:
         f"({total['lowest_test']} to {total['highest_test']}); it should hold at least {total['range_chance']} of the "
         f"time, if the coming weeks are like the tested ones.{no_claim}"
     )
+
+
+def _revision(book: FigureBook) -> str:
+    total = _Row(book, "revision_total", "all")
+    change = total.value("change") or 0.0
+    text = f"Since the issue before, the estimate for {total['period']} is {formats.direction(change)}"
+    if formats.direction(change) != "unchanged":
+        text += f", from {total['before']} to {total['now']}"
+    is_clear = total.value("is_clear")
+    if is_clear is None:
+        return f"{text}."
+    return f"{text}: {'more than' if is_clear else 'less than'} what such totals missed by in tests."
 
 
 def _outcome(book: FigureBook) -> str:

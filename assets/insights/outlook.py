@@ -4,7 +4,8 @@ Here: the figures of the section "What will sell".
 Not here: the scaling of sums (totals.py), the history (sold.py), or test errors (accuracy.py).
 
 Tables: `ahead_total` (row `window`), `ahead_week` (target week), `ahead_group` (group),
-`ahead_group_week` (group@week), `example` (number), `example_week` (number@week), `example_history` (number@week).
+`ahead_group_week` (group@week), `sure` (row `all`), `example` (number), `example_week` (number@week),
+`example_history` (number@week).
 Rows with an outcome also carry `actual`; it was unknown when the forecast was issued.
 """
 
@@ -37,6 +38,7 @@ def figures(content: ReportContent) -> Iterator[Figure]:
     shown = sold.shown_groups(content)
     listed = sums.filter(pl.col("product_group").is_in(shown))
     yield from _groups(content, listed, scale, shown)
+    yield from _sure(scale, shown)
     for row in listed.iter_rows(named=True):
         key = f"ahead_group_week.{row['product_group']}@{row['target_week_start_date']}"
         span = scale.ranges.get((row["product_group"], row["horizon_weeks"]))
@@ -147,6 +149,8 @@ def _groups(content: ReportContent, sums: pl.DataFrame, scale: Scaling, shown: l
         expected = float(rows["expected"].sum())
         span = scale.ranges.get((group, WHOLE_WINDOW))
         yield from _estimate(key, float(rows["p50_sum"].sum()), expected, span, _sum_if_known(rows["actual"]))
+        yield SECTION.change(f"{key}.low_share", None if span is None else span.low - 1, 0)
+        yield SECTION.change(f"{key}.high_share", None if span is None else span.high - 1, 0)
         yield SECTION.number(f"{key}.scale", scale.factors.get(group))
         yield SECTION.words(f"{key}.basis", method_label(scale.methods[group]))
         yield SECTION.yes(f"{key}.is_by_rule", scale.methods[group] != content.method)
@@ -154,6 +158,24 @@ def _groups(content: ReportContent, sums: pl.DataFrame, scale: Scaling, shown: l
         yield SECTION.count(f"{key}.recent", last)
         yield SECTION.change(f"{key}.change", sold.ratio_change(expected, last) if is_like else None)
         yield SECTION.yes(f"{key}.is_clear_change", _is_outside(last, expected, span) if is_like else None)
+
+
+def _sure(scale: Scaling, shown: list[str]) -> Iterator[Figure]:
+    """How far totals of the window may lie from their estimate, in words: all groups, the surest, the least sure."""
+    spans = {group: scale.ranges[group, WHOLE_WINDOW] for group in shown if (group, WHOLE_WINDOW) in scale.ranges}
+    total = scale.ranges.get((ALL, WHOLE_WINDOW))
+    if total is None or not spans:
+        return
+    ranked = sorted(spans, key=lambda group: (spans[group].high - spans[group].low, group))
+    text = f"The total may end {_around(total)} what is expected, if the coming weeks are like the tested ones."
+    if len(ranked) > 1:
+        text += f" Surest is {ranked[0]}, {_around(spans[ranked[0]])}; least sure is {ranked[-1]}, "
+        text += f"{_around(spans[ranked[-1]])}."
+    yield SECTION.words("sure.all.text", text)
+
+
+def _around(span: Range) -> str:
+    return f"between {formats.percent(1 - span.low, 0)} below and {formats.percent(span.high - 1, 0)} above"
 
 
 def _is_outside(value: float, expected: float, span: Range | None) -> bool | None:

@@ -5,7 +5,7 @@ content) or how it draws.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,12 +14,17 @@ import polars as pl
 from assets.graph import Graph, materialise
 from assets.insights.content import Champion, ReportContent, Scope
 from assets.insights.page import figures, render
+from assets.models.evidence import evidence_path, newest_training_set
+from ml.features import FEATURE_KEY, TARGET_WEEK
+from ml.frame_checks import SERIES_KEY
 from resources.ages import table_ages
 from resources.lake import Lake
 from resources.plots import accuracy_by_horizon, largest_series_band
-from resources.settings import PROJECT_ROOT, Settings
+from resources.settings import PROJECT_ROOT, WEEK, Settings
 
 FOLDER = PROJECT_ROOT / "assets" / "insights"
+# Errors are analysed over a quarter of issues: older ones were made by older models.
+EARLIER_ISSUES = 13 * WEEK
 CHECK_COLUMNS = {
     "table_name": pl.String, "rules": pl.Int64, "failed": pl.Int64, "warned": pl.Int64, "rows_audited": pl.Int64,
     "outcome": pl.String,
@@ -41,10 +46,13 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         "insights",
         "report",
         kinds={"python", "html"},
-        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*")],
+        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*"), PROJECT_ROOT / "ml" / "misses.py"],
         deps=[
             ("gold", "demand_series"),
+            ("gold", "demand_features"),
+            ("gold", "training_sets"),
             ("models", "demand_backtest"),
+            ("models", "demand_comparisons"),
             ("models", "champion_history"),
             ("forecasts", "demand_forecasts"),
             ("forecasts", "forecast_accuracy"),
@@ -80,7 +88,10 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) -> ReportContent:
     """Everything that the page shows, read from the published tables and the newest checks."""
     issue = graph.cutoff_week()
-    forecasts = lake.read("forecasts.demand_forecasts", where=f"issue_week_start_date = DATE'{issue}'")
+    since = f"issue_week_start_date BETWEEN DATE'{issue - EARLIER_ISSUES}' AND DATE'{issue}'"
+    issued = lake.read("forecasts.demand_forecasts", where=since)
+    forecasts = issued.filter(pl.col("issue_week_start_date") == issue)
+    earlier = issued.filter(pl.col("issue_week_start_date") < issue)
     champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
     keys = forecasts.select("store_id", "product_group").unique()
     return ReportContent(
@@ -91,6 +102,10 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         scope=Scope(tuple(sorted(keys["product_group"].unique())), keys["store_id"].n_unique(), keys.height),
         series=lake.read("gold.demand_series").join(keys, on=["store_id", "product_group"], how="semi"),
         forecasts=forecasts,
+        earlier=earlier,
+        plans=_plans(lake, [issue, *earlier["issue_week_start_date"].unique().sort().tail(1)]),
+        scored=pl.read_parquet(evidence_path(graph.settings, newest_training_set(lake, graph)["training_set_id"])),
+        comparisons=lake.read("models.demand_comparisons"),
         backtest=lake.read("models.demand_backtest"),
         accuracy=lake.read("forecasts.forecast_accuracy"),
         champion=_champion(champion),
@@ -98,6 +113,22 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         checks=check_frame(context, graph),
         freshness=freshness_frame(lake, graph),
         source_limits=(graph.mapping.notice,),
+    )
+
+
+def _plans(lake: Lake, issues: list[date]) -> pl.DataFrame:
+    """What was planned for the target weeks of these issues, as their features knew it."""
+    weeks = ", ".join(f"DATE'{week}'" for week in issues)
+    features = lake.read(
+        "gold.demand_features",
+        columns=[*FEATURE_KEY, TARGET_WEEK, "display_products_target", "mailer_products_target"],
+        where=f"week_start_date IN ({weeks})",
+    )
+    return features.select(
+        pl.col("week_start_date").alias("issue_week_start_date"),
+        *SERIES_KEY,
+        TARGET_WEEK,
+        planned_products=pl.col("display_products_target") + pl.col("mailer_products_target"),
     )
 
 

@@ -28,9 +28,11 @@ def make_series() -> pl.DataFrame:
                 sold = (7 * number + 5 * store + 3 * group + number * number) % 13 + 20 * (2 - group)
                 start = week(number)
                 known_at = datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=7)
-                rows.append((store_id, name, start, sold, sold * 2, sold * 3.25, number < 0, known_at))
+                plans = (8 if number % 5 == 0 else 2, group)
+                rows.append((store_id, name, start, sold, sold * 2, sold * 3.25, *plans, number < 0, known_at))
     columns = ["store_id", "product_group", "week_start_date", "transactions", "quantity_units", "net_sales_usd"]
-    frame = pl.DataFrame(rows, schema=[*columns, "is_partial_week", "known_at"], orient="row")
+    more = ["display_products", "mailer_products", "is_partial_week", "known_at"]
+    frame = pl.DataFrame(rows, schema=[*columns, *more], orient="row")
     return frame.with_columns(pl.col("quantity_units", "net_sales_usd").cast(MONEY))
 
 
@@ -52,6 +54,67 @@ def make_forecasts() -> pl.DataFrame:
         pl.lit("ab" * 32).alias("model_version"),
         pl.lit("cd" * 32).alias("data_version"),
     )
+
+
+def make_earlier() -> pl.DataFrame:
+    """The issue of the week before, with other medians: store 10 was lower, store 7 higher."""
+    shift = pl.when(pl.col("store_id") == STORES[0]).then(-2.0).otherwise(1.5)
+    return make_forecasts().with_columns(
+        pl.col("issue_week_start_date", "target_week_start_date") - pl.duration(weeks=1),
+        *((pl.col(name) + shift).alias(name) for name in ("p10", "p50", "p90")),
+        pl.lit("ef" * 32).alias("model_version"),
+    )
+
+
+def make_plans() -> pl.DataFrame:
+    """What each issue knew of its target weeks; coffee in store 10 got more products since the issue before."""
+    key = ["issue_week_start_date", "store_id", "product_group", "target_week_start_date"]
+    rows = pl.concat([make_forecasts(), make_earlier()]).select(key).unique()
+    is_new = pl.col("issue_week_start_date") == week(KNOWN_WEEKS - 1)
+    more = is_new & (pl.col("store_id") == STORES[0]) & (pl.col("product_group") == GROUPS[0])
+    return rows.with_columns(planned_products=pl.when(more).then(9.0).otherwise(4.0)).sort(key)
+
+
+def make_scored() -> pl.DataFrame:
+    """Test issues of two cutoffs, four horizons, of every method and series; outcomes are those of the series."""
+    sold = make_series().select(
+        "store_id", "product_group", "week_start_date", actual=pl.col("transactions").cast(pl.Float64)
+    )
+    rows = []
+    for cutoff in (4, 6):
+        shifted = make_forecasts().with_columns(
+            cutoff_week_start_date=pl.lit(week(cutoff)),
+            target_week_start_date=pl.lit(week(cutoff)) + pl.duration(weeks=pl.col("horizon_weeks").cast(pl.Int64)),
+        )
+        rows.append(
+            shifted.join(
+                sold,
+                left_on=["store_id", "product_group", "target_week_start_date"],
+                right_on=["store_id", "product_group", "week_start_date"],
+            )
+        )
+    return pl.concat(rows).select(
+        "method", "cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "target_week_start_date",
+        pl.lit(None, dtype=pl.Boolean).alias("is_promotion"), "actual", "p10", "p50", "p90",
+    )  # fmt: skip
+
+
+def make_comparisons() -> pl.DataFrame:
+    """The model beside both rules: surely better over all, open for coffee, surely worse for teas, no interval else."""
+    rows = []
+    for rival in METHODS[1:]:
+        for name, bounds in (
+            ("all", (-3.0, -1.0)),
+            ("COFFEE", (-2.0, 1.0)),
+            ("TEAS", (1.0, 4.0)),
+            ("SOFT DRINKS", None),
+        ):
+            low, high = bounds or (None, None)
+            middle = -0.5 if low is None or high is None else (low + high) / 2
+            is_sure = low is not None and high is not None and (low > 0 or high < 0)
+            rows.append(("catboost", rival, name, middle, low, high, is_sure))
+    columns = ["method", "rival", "slice", "difference", "lower", "upper", "is_sure"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def make_backtest(issues: int = 4) -> pl.DataFrame:

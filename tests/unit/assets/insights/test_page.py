@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
 
@@ -15,6 +13,7 @@ from assets.insights.content import ReportContent, Scope
 from assets.insights.page import figures, render
 from tests.unit.assets.insights.page_reader import PageReader
 from tests.unit.assets.insights.small_frames import AS_OF, GROUPS
+from tests.unit.assets.insights.sql_oracle import one_row
 
 MakeContent = Callable[..., ReportContent]
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -28,15 +27,6 @@ def page(base_content: ReportContent) -> PageReader:
     return PageReader(render(base_content))
 
 
-def _one(query: str, **frames: pl.DataFrame) -> tuple[Any, ...]:
-    """The single row of a query over the frames, computed by DuckDB."""
-    with duckdb.connect() as connection:
-        for name, frame in frames.items():
-            connection.register(name, frame)
-        (row,) = connection.sql(query).fetchall()
-    return row
-
-
 def _signed(fraction: float) -> str:
     return f"{fraction:+.1%}".replace("-", MINUS)
 
@@ -47,7 +37,7 @@ def _three_digits(value: float) -> str:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_sold_equals_sql(page: PageReader, base_content: ReportContent, group: str) -> None:
-    recent, previous, recent_sales, all_sales = _one(
+    recent, previous, recent_sales, all_sales = one_row(
         f"""
         WITH known AS (SELECT * FROM series WHERE known_at <= '{AS_OF.isoformat()}' AND NOT is_partial_week),
              ranked AS (SELECT *, dense_rank() OVER (ORDER BY week_start_date DESC) AS age FROM known)
@@ -82,12 +72,12 @@ def test_what_will_sell_equals_sql(page: PageReader, base_content: ReportContent
     table = page.table("The next four weeks in transactions")
     total = 0.0
     for group in GROUPS:
-        expected, _ = _one(f"{sums} WHERE {own} AND product_group = '{group}'", **frames)
-        _, p50_sum = _one(f"{sums} WHERE issued.method = 'catboost' AND product_group = '{group}'", **frames)
+        expected, _ = one_row(f"{sums} WHERE {own} AND product_group = '{group}'", **frames)
+        _, p50_sum = one_row(f"{sums} WHERE issued.method = 'catboost' AND product_group = '{group}'", **frames)
         assert table.row(group)["Expected"] == _three_digits(expected)
         assert table.row(group)["Sum of P50"] == _three_digits(p50_sum)
         total += expected
-    actual, last = _one(
+    actual, last = one_row(
         f"""
         SELECT sum(transactions) FILTER (known_at > '{AS_OF.isoformat()}'),
                sum(transactions) FILTER (age BETWEEN 5 AND 8)
@@ -105,7 +95,7 @@ def test_what_will_sell_equals_sql(page: PageReader, base_content: ReportContent
 
 
 def test_the_outcome_is_judged_as_sql_judges_it(page: PageReader, base_content: ReportContent) -> None:
-    wape, bias, coverage, rows = _one(
+    wape, bias, coverage, rows = one_row(
         """
         SELECT sum(abs(transactions - p50)) / sum(transactions), sum(p50 - transactions) / sum(transactions),
                avg((transactions BETWEEN p10 AND p90)::INT), count(*)
@@ -125,7 +115,7 @@ def test_the_outcome_is_judged_as_sql_judges_it(page: PageReader, base_content: 
     ("start", "frame"), [("Back-test, all issues", "backtest"), ("Forecasts that were", "accuracy")]
 )
 def test_accuracy_equals_sql(page: PageReader, base_content: ReportContent, start: str, frame: str) -> None:
-    wape, pinball, rows = _one(
+    wape, pinball, rows = one_row(
         f"""
         SELECT sum(wape * actual_sum) / sum(actual_sum) / 100, sum(pinball * row_count) / sum(row_count), sum(row_count)
         FROM {frame} WHERE slice = 'all' AND method = 'mean_8'
@@ -137,7 +127,7 @@ def test_accuracy_equals_sql(page: PageReader, base_content: ReportContent, star
 
 
 def test_the_ledger_equals_sql(page: PageReader, base_content: ReportContent) -> None:
-    counts = _one(
+    counts = one_row(
         """
         SELECT count(*), sum(received), sum(accepted), sum(quarantined), sum(duplicates),
                sum(received - accepted - quarantined - duplicates)
@@ -184,7 +174,10 @@ def test_the_page_loads_nothing(base_content: ReportContent) -> None:
 
 
 def test_equal_content_gives_equal_bytes_in_any_row_order(base_content: ReportContent) -> None:
-    names = ("series", "forecasts", "backtest", "accuracy", "ledger", "checks", "freshness")
+    names = (
+        "series", "forecasts", "earlier", "plans", "backtest", "scored", "comparisons", "accuracy", "ledger", "checks",
+        "freshness",
+    )  # fmt: skip
     shuffled = {name: getattr(base_content, name).sample(fraction=1, shuffle=True, seed=5) for name in names}
     assert render(replace(base_content, **shuffled)) == render(base_content)
 
@@ -196,7 +189,7 @@ def test_figures_are_unique_and_complete(base_content: ReportContent) -> None:
     assert frame["text"].null_count() == 0
     assert frame["value"].drop_nulls().is_finite().all()
     assert frame["section"].unique(maintain_order=True).to_list() == [
-        "headline", "about", "sold", "outlook", "accuracy", "slices", "quality",
+        "headline", "about", "sold", "outlook", "changes", "misses", "accuracy", "slices", "quality",
     ]  # fmt: skip
 
 
@@ -228,7 +221,11 @@ def test_hostile_names_stay_text(base_content: ReportContent) -> None:
         source_notice="<b>bold</b> & more",
         scope=Scope((*GROUPS[:2], hostile), 2, 6),
         series=base_content.series.with_columns(pl.col("product_group").replace(swap)),
-        forecasts=base_content.forecasts.with_columns(pl.col("product_group").replace(swap)),
+        **{
+            name: getattr(base_content, name).with_columns(pl.col("product_group").replace(swap))
+            for name in ("forecasts", "earlier", "plans", "scored")
+        },
+        comparisons=base_content.comparisons.with_columns(pl.col("slice").replace(swap)),
         backtest=base_content.backtest.with_columns(pl.col("slice").replace(swap)),
         checks=base_content.checks.with_columns(pl.lit("<i>x</i>").alias("outcome")),
     )
