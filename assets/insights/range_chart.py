@@ -47,7 +47,7 @@ def range_chart(title: str, rows: Sequence[RangeRow], width: int, mark_class: st
         top = TOP_PX + each * place
         y = top + (28 if is_stacked else each / 2)
         label = f"{row.label}: {row.text}" if is_stacked else row.label
-        parts.append(svg.text(6, top + 16 if is_stacked else y + 4, label, "value"))
+        parts.append(svg.text(6, top + 16 if is_stacked else y + 4, label, "value on-lines"))
         if not is_stacked:
             parts.append(svg.text(width - 6, y + 4, row.text, "tick end"))
         parts.append(
