@@ -16,6 +16,7 @@ import polars as pl
 
 from ml.backtest import CUTOFF
 from ml.business_calendar import DAYS_PER_WEEK, NO_HOLIDAY, calendar_frame
+from ml.censoring import CENSORING, censored_weeks, is_believed
 from ml.evaluation import absolute_error
 from ml.features import TARGET_WEEK
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame, require_columns
@@ -44,21 +45,19 @@ class Rule:
 
 
 _IS_INSIDE = pl.col("actual").is_between("p10", "p90")
-_IS_EMPTY = (pl.col("actual") == 0) & (pl.col("p10") >= 1)
 WITHIN_BAND, UNEXPLAINED = "within_band", "unexplained"
 RULES: tuple[Rule, ...] = (
     Rule(WITHIN_BAND, _IS_INSIDE, "The outcome lies inside the 80% band that was issued.", False),
     Rule(
         "closed_store",
-        _IS_EMPTY & (pl.col("store_sold") == 0),
-        "Nothing sold, although even the low end of the band was one or more, and no other product group of the store "
-        "sold anything either.",
+        (pl.col("actual") == 0) & (pl.col("store_sold") == 0),
+        "Nothing sold, and no other product group of the store sold anything either.",
         False,
     ),
     Rule(
-        "zero_week",
-        _IS_EMPTY,
-        "Nothing sold, although even the low end of the band was one or more, while the store sold other groups.",
+        "censored_week",
+        ~is_believed(),
+        "A run of weeks without a sale that is too improbable for the series to be demand (ml.censoring).",
         False,
     ),
     Rule(
@@ -93,18 +92,18 @@ def with_circumstances(rows: pl.DataFrame, series: pl.DataFrame, measure: str) -
     Args:
         rows: cutoff_week_start_date, store_id, product_group, target_week_start_date, actual, p10, p50, p90 of one
             method; one row per cutoff, series and target week.
-        series: gold.demand_series of the weeks that may be used, dense (needs display_products, mailer_products).
+        series: gold.demand_series of the weeks that may be used, from each series' first week on.
         measure: what is forecast.
 
     Returns:
-        The rows, sorted, with store_sold DOUBLE* (all groups of the store in the target week), weeks_since_first_sale
-        BIGINT*, weeks_of_lake BIGINT* (from the first week of all series to the cutoff), holiday STRING,
-        planned_products DOUBLE* (target week), usual_products DOUBLE* (mean of the last 8 weeks up to the cutoff),
-        weeks_known, weeks_above, weeks_below BIGINT (target weeks of the same issue and series: all, above P90, below
-        P10).
+        The rows, sorted, with censoring STRING* (of the target week, by ml.censoring), store_sold DOUBLE* (all groups
+        of the store in the target week), weeks_since_first_sale BIGINT*, weeks_of_lake BIGINT* (from the first week of
+        all series to the cutoff), holiday STRING, planned_products DOUBLE* (target week), usual_products DOUBLE* (mean
+        of the last 8 weeks up to the cutoff), weeks_known, weeks_above, weeks_below BIGINT (target weeks of the same
+        issue and series: all, above P90, below P10).
 
     Raises:
-        BadFrame: columns are missing, or a key repeats.
+        BadFrame: columns are missing, a key repeats, or a series skips a week.
     """
     key = [CUTOFF, *SERIES_KEY, TARGET_WEEK]
     require_columns(rows, (*key, "actual", "p10", "p50", "p90"), "scored rows")
@@ -112,6 +111,7 @@ def with_circumstances(rows: pl.DataFrame, series: pl.DataFrame, measure: str) -
     if rows.select(key).is_duplicated().any():
         raise BadFrame("The rows hold a cutoff, series and target week twice: give the rows of one method.")
     keys = list(SERIES_KEY)
+    rows = rows.drop(CENSORING, strict=False)
     first = series.filter(pl.col(measure) > 0).group_by(keys).agg(_first=pl.col(WEEK).min())
     plans = series.sort(*keys, WEEK).select(
         *keys, WEEK, _planned=(pl.col("display_products") + pl.col("mailer_products")).cast(pl.Float64)
@@ -126,6 +126,7 @@ def with_circumstances(rows: pl.DataFrame, series: pl.DataFrame, measure: str) -
         rows.join(first, on=keys, how="left")
         .join(plans.rename({WEEK: TARGET_WEEK, "_planned": "planned_products"}), on=[*keys, TARGET_WEEK], how="left")
         .join(usual.drop("_planned").rename({WEEK: CUTOFF}), on=[*keys, CUTOFF], how="left")
+        .join(censored_weeks(series).rename({WEEK: TARGET_WEEK}), on=[*keys, TARGET_WEEK], how="left")
         .join(targets, on=TARGET_WEEK, how="left")
         .join(stores, on=["store_id", TARGET_WEEK], how="left")
         .with_columns(

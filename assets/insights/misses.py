@@ -34,7 +34,7 @@ CLEARLY = 1.2
 LABELS: Mapping[str, str] = {
     WITHIN_BAND: "Inside the band",
     "closed_store": "Store sold nothing",
-    "zero_week": "Shelf sold nothing",
+    "censored_week": "Out of stock or delisted",
     "new_series": "New store or product",
     "holiday_week": "Holiday week",
     "promotion_week": "Promotion peak",
@@ -44,7 +44,7 @@ LABELS: Mapping[str, str] = {
 ADVICE: Mapping[str, str] = {
     WITHIN_BAND: "Ordinary spread that the band announced: plan stock by the band, not by the median.",
     "closed_store": "The whole store is silent: a closure or missing receipts. Tell the lake of closed days.",
-    "zero_week": "Check the shelf: an empty shelf looks like a product that nobody wanted.",
+    "censored_week": "Check the shelf and the range: forecasts learn nothing from these weeks.",
     "new_series": "Little history: treat these forecasts as guesses until a quarter has passed.",
     "holiday_week": "One holiday of a kind a year: overrule the forecast where you know the calendar better.",
     "promotion_week": "The plan was larger than the weeks the model has seen of this store.",
@@ -58,7 +58,8 @@ def figures(content: ReportContent) -> Iterator[Figure]:
     """All figures of the section, in the page's order."""
     rows, basis = analysed_rows(content)
     if rows.height:
-        found = classified(with_circumstances(rows, content.known, content.measure))
+        past = content.series.filter(pl.col("known_at") <= content.as_of)
+        found = classified(with_circumstances(rows, past, content.measure))
         yield from _scope(found, basis)
         for row in miss_summary(found).iter_rows(named=True):
             yield from _rule(row)

@@ -108,10 +108,16 @@ def test_many_groups_show_both_ends(base_content: ReportContent) -> None:
     assert total == 8 * (once or 0)
 
 
+def _earlier(series: pl.DataFrame, weeks: int) -> pl.DataFrame:
+    return series.with_columns(pl.col("week_start_date", "known_at") - pl.duration(weeks=weeks))
+
+
 def test_a_year_ago_is_compared_only_when_known(base_content: ReportContent) -> None:
-    weeks = [pl.col(name) - pl.duration(weeks=52) for name in ("week_start_date", "known_at")]
-    older = base_content.series.filter(~pl.col("is_partial_week")).with_columns(*weeks)
-    book = FigureBook.from_frame(figures(replace(base_content, series=pl.concat([base_content.series, older]))))
+    whole = base_content.series.filter(~pl.col("is_partial_week"))
+    first = whole.filter(pl.col("week_start_date") == pl.col("week_start_date").min())
+    # A series holds every week: the year-ago weeks, and the first week again and again up to the partial one.
+    older = [_earlier(whole, 52), *(_earlier(first, weeks) for weeks in range(2, 37))]
+    book = FigureBook.from_frame(figures(replace(base_content, series=pl.concat([base_content.series, *older]))))
     last, outcome = (
         book.value(*key) for key in (("sold_total", "all", "recent_measure"), ("ahead_total", "window", "actual"))
     )
