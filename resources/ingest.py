@@ -64,15 +64,15 @@ class Ingest:
             SourceFileError: there is no such file.
         """
         sha256 = file_sha256(path)
+        # Become the writer before the books are read: another process may have booked this file a moment ago.
+        self._books.undo_unbooked()
         earlier = self._books.receipts(self._mapping.source, table)
         if not again and is_settled(earlier, table, path.name, sha256, self._mapping.sha256):
             return None
-        self._books.undo_unbooked()
         blank = self._blank(table, path, sha256)
         try:
             content = content_sha256(path)
-            first = first_with(content, earlier)
-            if first is not None:
+            if (first := first_with(content, earlier)) is not None:
                 receipt = self._repeated(blank, first)
                 self._books.commit(receipt, {}, earlier)
                 return receipt
