@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from checks.contracts.model import Contract
-from checks.contracts.spark_schema import create_table_sql
+from checks.contracts.spark_schema import column_definition, create_table_sql
 from resources.settings import Settings
 
 # Raised when tables that no run rebuilds change: bronze, its books, the home's own files.
@@ -95,7 +95,10 @@ def migrate(spark: SparkSession, settings: Settings, contracts: Mapping[tuple[st
 
 
 def fit_columns(spark: SparkSession, contract: Contract, where: str) -> None:
-    """Give a table the columns of its contract when the rows of `where`, which are about to be written, are all it has.
+    """Give a table the columns of its contract.
+
+    Columns that may be null are added, empty in the rows that it has. Otherwise the table is made anew when the rows of
+    `where`, which are about to be written, are all it has.
 
     Raises:
         FormatError: it has other columns and other rows too.
@@ -103,6 +106,14 @@ def fit_columns(spark: SparkSession, contract: Contract, where: str) -> None:
     name = contract.audit_name
     found = [(field.name, field.dataType.simpleString().upper()) for field in spark.table(name).schema.fields]
     if found == [(column.name, column.type) for column in contract.columns]:
+        return
+    added = [column for column in contract.columns if (column.name, column.type) not in found]
+    rest = [(column.name, column.type) for column in contract.columns if column not in added]
+    if rest == found and all(column.is_nullable for column in added):
+        for column in added:
+            before = contract.column_names[: contract.column_names.index(column.name)]
+            place = f"AFTER {before[-1]}" if before else "FIRST"
+            spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({column_definition(column)} {place})")
         return
     if where != "TRUE" and spark.sql(f"SELECT 1 FROM {name} WHERE NOT ({where}) LIMIT 1").collect():
         wanted = {column.name: column.type for column in contract.columns}

@@ -49,7 +49,8 @@ def training_set_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         path = training_rows_path(graph.settings, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(path)
-        manifest = manifest_row(graph, rows, digest)
+        made = lake.read("gold.training_sets") if lake.exists("gold.training_sets") else None
+        manifest = manifest_row(graph, rows, digest, ordinal_of(digest, made))
         where = f"training_set_id = '{digest}'"
         contract = graph.contract("gold", "training_sets")
         figures = {
@@ -81,11 +82,20 @@ def training_rows(features: pl.DataFrame, labels: pl.DataFrame, as_of: datetime)
     return rows
 
 
-def manifest_row(graph: Graph, rows: pl.DataFrame, digest: str) -> pl.DataFrame:
+def ordinal_of(digest: str, made: pl.DataFrame | None) -> int:
+    """The place of a set in the order of making: one after the newest, its own when it is the newest."""
+    if made is None or made["ordinal"].max() is None:
+        return 1
+    newest = made.sort("ordinal", nulls_last=False).row(-1, named=True)
+    return newest["ordinal"] + (newest["training_set_id"] != digest)
+
+
+def manifest_row(graph: Graph, rows: pl.DataFrame, digest: str, ordinal: int) -> pl.DataFrame:
     """One row of gold.training_sets: what the set is, without any path of this machine."""
     contracts = "".join(graph.contract(*key).sha256 for key in INPUTS)
     return pl.DataFrame({
         "training_set_id": [digest],
+        "ordinal": [ordinal],
         "feature_set": [FEATURE_SET],
         "cutoff_week_start_date": [graph.cutoff_week()],
         "first_week_start_date": [rows["week_start_date"].min()],

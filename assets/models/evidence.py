@@ -40,7 +40,7 @@ def newest_training_set(lake: Lake, graph: Graph) -> dict:
     rows = lake.read("gold.training_sets", where=f"cutoff_week_start_date = DATE'{graph.cutoff_week()}'")
     if rows.is_empty():
         raise LookupError(f"There is no training set for {graph.cutoff_week()}: materialise gold.training_sets.")
-    return rows.row(rows.height - 1, named=True)
+    return rows.sort("ordinal", nulls_last=False).row(-1, named=True)
 
 
 def learning_rows(graph: Graph, manifest: dict) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -28,7 +28,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
 
 def column_ddl(contract: Contract) -> str:
     """The column list of the table, one line each: `name TYPE NOT NULL COMMENT '...'`, joined by commas."""
-    return ",\n".join(f"  {_column_ddl(column)}" for column in contract.columns)
+    return ",\n".join(f"  {column_definition(column)}" for column in contract.columns)
 
 
 def create_table_sql(contract: Contract, name: str | None = None) -> str:
@@ -56,7 +56,8 @@ def arrow_schema(contract: Contract) -> pa.Schema:
     )
 
 
-def _column_ddl(column: Column) -> str:
+def column_definition(column: Column) -> str:
+    """A column in DDL: `name TYPE NOT NULL COMMENT '...'`."""
     null = "" if column.is_nullable else " NOT NULL"
     return f"{column.name} {column.type}{null} COMMENT {_literal(column.description)}"
 

@@ -82,6 +82,15 @@ def test_the_model_is_trained_as_the_study_chose(sample: SampleLake, built: dict
     assert trials["last_target_week_start_date"].unique().to_list() == [backtested.min()]
 
 
+def test_a_feature_names_the_models_that_use_it(sample: SampleLake, built: dict[str, Any]):
+    champion = built["champions"]["demand"]["model_version"]
+    (used_by,) = sample.liftlake("features", "transactions_mean_8")["models"]
+    assert (used_by["model_version"], used_by["is_champion"]) == (champion, True)
+    everything = sample.liftlake("features")
+    assert everything["champion"] == champion
+    assert sum(row["champion_importance_percent"] for row in everything["features"]) == pytest.approx(100)
+
+
 def test_weeks_reconcile_with_the_files_computed_by_another_engine(sample: SampleLake, built: dict[str, Any]):
     """Transactions, units and sales per week: DuckDB over the source files against the silver table."""
     source = duckdb.sql(

@@ -165,3 +165,28 @@ def test_a_table_of_other_columns_is_replaced_whole_or_not_at_all(lake: Lake):
     finally:
         lake.spark.sql("DROP VIEW IF EXISTS gold.reshaped")
         lake.spark.sql("DROP TABLE IF EXISTS gold_audit.reshaped")
+
+
+def test_a_column_that_may_be_empty_is_added_and_old_rows_stay(lake: Lake):
+    new = load_contracts()["gold", "training_sets"]
+    new = replace(new, name="grown")
+    old = replace(new, columns=tuple(column for column in new.columns if column.name != "ordinal"))
+
+    def training_set(number: int, **more: int) -> pl.DataFrame:
+        text = {c.name: "a" for c in old.columns if c.type == "STRING"}
+        day = {c.name: date(2017, 1, 2) for c in old.columns if c.type == "DATE"}
+        count = {c.name: number for c in old.columns if c.type == "BIGINT"}
+        return pl.DataFrame({**text, **day, **count, "training_set_id": str(number), **more})
+
+    try:
+        version = lake.write(old, training_set(1), Provenance("old"))
+        lake.publish(old, version, Provenance("old"))
+        written = lake.write(new, training_set(2, ordinal=7), Provenance("new"), where="training_set_id = '2'")
+        assert lake.read("gold.grown").columns == list(old.column_names)
+        lake.publish(new, written, Provenance("new"))
+        found = lake.read("gold.grown").sort("training_set_id")
+        assert found.columns == list(new.column_names)
+        assert found["ordinal"].to_list() == [None, 7]
+    finally:
+        lake.spark.sql("DROP VIEW IF EXISTS gold.grown")
+        lake.spark.sql("DROP TABLE IF EXISTS gold_audit.grown")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from assets.gold.demand import partial_weeks
-from assets.gold.training_sets import training_rows
+from assets.gold.training_sets import ordinal_of, training_rows
 from ml.features import compute_features
 from ml.labels import build_labels
 from tests.unit.ml.demand_data import make_demand
@@ -45,3 +45,10 @@ def test_a_training_set_says_which_outcomes_are_censored():
     labels = build_labels(demand.series, (1,)).with_columns(censoring=pl.lit("stock_out"))
     found = training_rows(features, labels, labels["matures_at"].max())
     assert found["censoring"].to_list() == ["stock_out"] * labels.height
+
+
+def test_of_several_training_sets_the_last_one_made_has_the_highest_ordinal():
+    made = pl.DataFrame({"training_set_id": ["b", "old", "a"], "ordinal": [2, None, 1]})
+    assert ordinal_of("a", None) == ordinal_of("a", made.filter(pl.col("training_set_id") == "old")) == 1
+    assert ordinal_of("b", made) == 2
+    assert ordinal_of("c", made) == ordinal_of("a", made) == 3
