@@ -72,7 +72,7 @@ class BacktestPlan:
 def backtest(
     features: pl.DataFrame, labels: pl.DataFrame, plan: BacktestPlan, progress: Progress | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Forecast every fold with the model, naive and mean_8, on the same rows.
+    """Forecast every fold with the model and the baselines, on the same rows.
 
     Args:
         features: gold.demand_features, of the folds' cutoffs and all before.

@@ -42,7 +42,20 @@ def mean_of_last_8(features: pl.DataFrame, measure: str) -> pl.DataFrame:
     return _from_features(features, f"{measure}_mean_8", measure)
 
 
-BASELINES: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {"naive": naive, "mean_8": mean_of_last_8}
+def exponential_smoothing(features: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """The level of simple exponential smoothing at the cutoff week, at every horizon; see ml.kernels for its weight.
+
+    Returns:
+        One row per feature key, in its order, with `point` DOUBLE; null when the series has no whole week yet.
+    """
+    return _from_features(features, f"{measure}_ses", measure)
+
+
+BASELINES: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {
+    "naive": naive,
+    "mean_8": mean_of_last_8,
+    "ses": exponential_smoothing,
+}
 
 
 def seasonal_naive(

@@ -20,6 +20,7 @@ Kernel = Literal[
     "std",
     "max",
     "weighted_mean",
+    "exponential_smoothing",
     "expanding_mean",
     "mean_change",
     "quotient",

@@ -55,6 +55,13 @@ DEMAND_FEATURES: tuple[Feature, ...] = (
         for h in (3, 12)
     ),
     from_past("transactions_expanding_mean", "transactions", "expanding_mean", (), "Mean of all weeks since listing."),
+    from_past(
+        "transactions_ses",
+        "transactions",
+        "exponential_smoothing",
+        (),
+        "Weekly transactions by simple exponential smoothing, with the weight that has erred least in the series.",
+    ),
     from_past("transactions_change_4_13", "transactions", "mean_change", (4, 13), "Mean of 4 weeks over mean of 13."),
     from_past("zero_week_share_8", "is_zero_week", "mean", (8,), "Share of weeks without a sale, last 8 weeks."),
     from_past("zero_week_share_26", "is_zero_week", "mean", (26,), "Share of weeks without a sale, last 26 weeks."),
@@ -69,6 +76,13 @@ DEMAND_FEATURES: tuple[Feature, ...] = (
             from_past(f"{measure}_mean_8", measure, "mean", (8,), f"Mean weekly {unit}, last 8 weeks."),
             from_past(f"{measure}_mean_26", measure, "mean", (26,), f"Mean weekly {unit}, last 26 weeks."),
             from_past(f"{measure}_expanding_mean", measure, "expanding_mean", (), f"Mean weekly {unit} since listing."),
+            from_past(
+                f"{measure}_ses",
+                measure,
+                "exponential_smoothing",
+                (),
+                f"Weekly {unit} by simple exponential smoothing, with the weight that has erred least in the series.",
+            ),
         )
     ),
     from_past(

@@ -29,6 +29,8 @@ Values = NDArray[np.float64]
 # Two threads gain nothing on series of one or two years and differ between machines; one is simplest.
 _THREADS = 1
 _LEAST_FOR_STD = 2
+# The range in which statsforecast's SimpleExponentialSmoothingOptimized looks for the weight, as a grid.
+SMOOTHING_WEIGHTS = (0.01, *(percent / 100 for percent in range(5, 100, 5)), 0.99)
 # Windows always look for unusable weeks: to look only when there are some anywhere would let a gap in a later week, or
 # in another series, change the last digits of earlier values.
 
@@ -107,6 +109,23 @@ def weighted_mean(values: Values, layout: Layout, half_life_weeks: int) -> Value
     """
     alpha = 1.0 - 0.5 ** (1.0 / half_life_weeks)
     return ExponentiallyWeightedMean(0, alpha, skipna=True).transform(layout.grouped(values))
+
+
+def exponential_smoothing(values: Values, layout: Layout) -> Values:
+    """Level of simple exponential smoothing, started at the first value, with a weight of its own at every row.
+
+    The weight is that of SMOOTHING_WEIGHTS whose forecasts one week ahead have had the least squared error so far in
+    the series, the smallest of equals (Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 2021, section
+    8.1). An unusable week leaves the level as it was.
+    """
+    levels, least = np.full(values.shape, np.nan), np.full(values.shape, np.inf)
+    for weight in SMOOTHING_WEIGHTS:
+        level = ExponentiallyWeightedMean(0, weight, skipna=True).transform(layout.grouped(values))
+        error = (values - Lag(1).transform(layout.grouped(level))) ** 2
+        mean_error = ExpandingMean(0, skipna=True).transform(layout.grouped(error))
+        is_better = np.isnan(levels) | (mean_error < least)
+        levels, least = np.where(is_better, level, levels), np.where(mean_error < least, mean_error, least)
+    return levels
 
 
 def weeks_since_positive(values: Values, layout: Layout) -> Values:

@@ -49,6 +49,10 @@ _WINDOWED: dict[str, Callable[[kernels.Values, kernels.Layout, int], kernels.Val
     "max": kernels.rolling_max,
     "weighted_mean": kernels.weighted_mean,
 }
+_UNBOUNDED: dict[str, Callable[[kernels.Values, kernels.Layout], kernels.Values]] = {
+    "expanding_mean": kernels.expanding_mean,
+    "exponential_smoothing": kernels.exponential_smoothing,
+}
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,8 @@ def _evaluate(panel: Panel, numerator: str, denominator: str, kernel: str, windo
     values, layout, steps = panel.values[numerator], panel.layout, panel.steps[numerator]
     if kernel in _WINDOWED:
         return _WINDOWED[kernel](values, layout, window[0]) / steps
-    if kernel == "expanding_mean":
-        return kernels.expanding_mean(values, layout) / steps
+    if kernel in _UNBOUNDED:
+        return _UNBOUNDED[kernel](values, layout) / steps
     if kernel == "mean_change":
         short, long = (kernels.rolling_mean(values, layout, weeks) for weeks in window)
         return kernels.ratio(short, long)

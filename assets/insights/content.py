@@ -26,6 +26,7 @@ METHODS: Mapping[str, str] = {
     "catboost": "Model (CatBoost)",
     "naive": "Last week repeated",
     "mean_8": "Mean of the last 8 weeks",
+    "ses": "Exponential smoothing",
     "seasonal_naive": "Same week a year ago",
 }
 # The simple rule that stands in while no model has passed the gate, and for groups too small for a model's medians.

@@ -152,6 +152,7 @@ def test_impact_names_features_models_and_forecasts(
         "quantity_units_mean_8",
         "quantity_units_mean_26",
         "quantity_units_expanding_mean",
+        "quantity_units_ses",
         "units_per_transaction_13",
         "unit_price_usd_13",
         "unit_price_change_4_13",

@@ -98,6 +98,19 @@ def weighted_mean(series: list, half_life: int) -> float | None:
     return level
 
 
+def exponential_smoothing(series: list) -> float | None:
+    usable = [float(value) for value in series if value is not None]
+    best: tuple[float, float | None] = (math.inf, usable[0] if usable else None)
+    for percent in (1, *range(5, 100, 5), 99):
+        error, level = 0.0, usable[0] if usable else 0.0
+        for value in usable[1:]:
+            error += (value - level) ** 2
+            level = percent / 100 * value + (1 - percent / 100) * level
+        if len(usable) > 1 and error < best[0] * (1 - 1e-12):
+            best = (error, level)
+    return best[1]
+
+
 def expanding_mean(series: list) -> float | None:
     usable = [value for value in series if value is not None]
     return float(sum(usable) / len(usable)) if usable else None

@@ -28,9 +28,9 @@ def test_every_method_scores_the_same_rows(prepared: Prepared, result: Result) -
     assert scored.columns == SCORED_COLUMNS
     key = ["cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "actual", "is_promotion"]
     per_method = [
-        scored.filter(pl.col("method") == name).select(key).rows() for name in ("catboost", "naive", "mean_8")
+        scored.filter(pl.col("method") == name).select(key).rows() for name in ("catboost", "naive", "mean_8", "ses")
     ]
-    assert per_method[0] == per_method[1] == per_method[2]
+    assert all(keys == per_method[0] for keys in per_method[1:])
     test_rows = pl.concat([prepared.rows.filter(fold.is_test) for fold in prepared.folds])
     assert len(per_method[0]) == test_rows.height
 
@@ -39,7 +39,8 @@ def test_baselines_forecast_what_they_say(prepared: Prepared, result: Result) ->
     scored, _, _ = result
     key = ["store_id", "product_group", "week_start_date", "horizon_weeks"]
     rows = scored.rename({"cutoff_week_start_date": "week_start_date"}).join(prepared.features, on=key)
-    for method, column in (("naive", "transactions_lag_0"), ("mean_8", "transactions_mean_8")):
+    for method, suffix in (("naive", "lag_0"), ("mean_8", "mean_8"), ("ses", "ses")):
+        column = f"transactions_{suffix}"
         own = rows.filter((pl.col("method") == method) & pl.col(column).is_not_null())
         assert own.height
         assert own["p50"].equals(own[column].alias("p50"))
@@ -75,9 +76,9 @@ def test_metrics_equal_sql(result: Result) -> None:
 
 def test_progress_counts_every_step(result: Result) -> None:
     _, _, steps = result
-    assert [done for done, _, _, _ in steps] == [1, 2, 3, 4, 5, 6]
-    assert {total for _, total, _, _ in steps} == {6}
-    assert [step[2] for step in steps] == ["catboost", "naive", "mean_8"] * 2
+    assert [done for done, _, _, _ in steps] == list(range(1, 9))
+    assert {total for _, total, _, _ in steps} == {8}
+    assert [step[2] for step in steps] == ["catboost", "naive", "mean_8", "ses"] * 2
 
 
 def test_censored_outcomes_are_scored_apart_and_not_calibrated_on(prepared: Prepared) -> None:
@@ -91,7 +92,7 @@ def test_censored_outcomes_are_scored_apart_and_not_calibrated_on(prepared: Prep
     key = ["method", "store_id", "product_group", "horizon_weeks", "p10", "p50", "p90"]
     assert backtest(prepared.features, lied, plan)[0].select(key).equals(scored.select(key))
     apart = metrics.filter(pl.col("slice") == "censored")
-    assert set(apart["method"]) == {"catboost", "naive", "mean_8"}
+    assert set(apart["method"]) == {"catboost", "naive", "mean_8", "ses"}
     assert apart["row_count"].sum() == scored.filter(pl.col("censoring") == "delisted").height > 0
     everything = metrics.filter(pl.col("slice") == "all")
     assert everything["row_count"].sum() == scored.height
@@ -109,7 +110,7 @@ def test_the_other_measures_can_be_tested_too(prepared: Prepared) -> None:
     for measure in ("quantity_units", "net_sales_usd"):
         plan = BacktestPlan(prepared.folds[:1], measure=measure, config=SMALL)
         scored, _ = backtest(prepared.features, prepared.labels, plan)
-        assert scored["method"].unique().sort().to_list() == ["catboost", "mean_8", "naive"]
+        assert scored["method"].unique().sort().to_list() == ["catboost", "mean_8", "naive", "ses"]
 
 
 def test_a_fold_without_outcomes_is_refused(prepared: Prepared) -> None:

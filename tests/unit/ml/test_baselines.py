@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from ml.baselines import mean_of_last_8, naive, seasonal_naive
+from ml.baselines import exponential_smoothing, mean_of_last_8, naive, seasonal_naive
 from ml.features import FEATURE_KEY
 from ml.frame_checks import BadFrame
 from tests.unit.ml import feature_oracle as oracle
@@ -15,7 +15,7 @@ from tests.unit.ml.prepared_data import Prepared
 
 
 @pytest.mark.parametrize("measure", ["transactions", "quantity_units", "net_sales_usd"])
-def test_naive_and_mean_of_8_equal_loops(prepared: Prepared, measure: str) -> None:
+def test_baselines_equal_loops(prepared: Prepared, measure: str) -> None:
     histories: dict[tuple, list] = {}
     wanted: dict[tuple, tuple] = {}
     for row in prepared.demand.series.iter_rows(named=True):
@@ -27,8 +27,9 @@ def test_naive_and_mean_of_8_equal_loops(prepared: Prepared, measure: str) -> No
         wanted[(row["store_id"], row["product_group"], row["week_start_date"])] = (
             every if known[-1] is None else float(known[-1]),
             every if of_8 is None else of_8,
+            oracle.exponential_smoothing(known),
         )
-    for position, baseline in enumerate((naive, mean_of_last_8)):
+    for position, baseline in enumerate((naive, mean_of_last_8, exponential_smoothing)):
         points = baseline(prepared.features, measure)
         assert points.columns == [*FEATURE_KEY, "point"]
         assert points["point"].to_list() == pytest.approx(

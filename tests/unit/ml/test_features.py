@@ -72,6 +72,7 @@ def past(feature: Feature, sources: list[list]) -> float | None:
         "std": lambda: oracle.std(series, weeks[0]),
         "max": lambda: oracle.largest(series, weeks[0]),
         "weighted_mean": lambda: oracle.weighted_mean(series, weeks[0]),
+        "exponential_smoothing": lambda: oracle.exponential_smoothing(series),
         "expanding_mean": lambda: oracle.expanding_mean(series),
         "mean_change": lambda: oracle.ratio(oracle.mean(series, weeks[0]), oracle.mean(series, weeks[1])),
         "quotient": lambda: oracle.quotient(*sources, weeks[0]),

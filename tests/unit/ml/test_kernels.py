@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from statsforecast.models import SimpleExponentialSmoothing, SimpleExponentialSmoothingOptimized
 
 from ml import kernels
 from tests.unit.ml import feature_oracle as oracle
@@ -38,6 +39,7 @@ CASES = [
     *((kernels.rolling_max, oracle.largest, weeks) for weeks in (1, 4, 13)),
     *((kernels.weighted_mean, oracle.weighted_mean, weeks) for weeks in (1, 3, 12)),
     (kernels.expanding_mean, oracle.expanding_mean, None),
+    (kernels.exponential_smoothing, oracle.exponential_smoothing, None),
     (kernels.weeks_since_positive, oracle.weeks_since_positive, None),
 ]
 
@@ -49,6 +51,29 @@ def test_kernel_equals_the_loop(panel: tuple, kernel: object, naive: object, wee
     found = kernel(values, layout, *arguments)  # type: ignore[operator]
     wanted = loop(values, layout, naive, *arguments)
     assert found == pytest.approx([np.nan if value is None else value for value in wanted], abs=1e-9, nan_ok=True)
+
+
+def test_smoothing_equals_statsforecast_at_its_best_weight_of_the_grid() -> None:
+    random = np.random.default_rng(17)
+    series = [random.poisson(random.gamma(2.0, 2.0) * np.linspace(1, random.uniform(0.2, 3), 40)) for _ in range(8)]
+    values = np.concatenate(series).astype(np.float64)
+    layout = kernels.Layout(np.arange(0, values.shape[0] + 1, 40, dtype=np.int32))
+    found = kernels.exponential_smoothing(values, layout).reshape(8, 40)
+    chosen = set()
+    for row, own in zip(values.reshape(8, 40), found, strict=True):
+        for weeks in (3, 10, 40):
+            past = row[:weeks]
+            rivals = []
+            for weight in kernels.SMOOTHING_WEIGHTS:
+                forecast = SimpleExponentialSmoothing(alpha=weight).forecast(y=past, h=1, fitted=True)
+                error = ((past - forecast["fitted"])[1:] ** 2).sum()
+                rivals.append((error, weight, forecast["mean"][0]))
+            error, weight, level = min(rivals)
+            chosen.add(weight)
+            assert own[weeks - 1] == pytest.approx(level, rel=1e-9)
+            fitted = SimpleExponentialSmoothingOptimized().forecast(y=past, h=1, fitted=True)["fitted"]
+            assert error <= ((past - fitted)[1:] ** 2).sum() * 1.01
+    assert len(chosen) > 4
 
 
 def test_an_empty_window_is_exactly_zero() -> None:

@@ -57,7 +57,12 @@ def test_a_horizon_with_outcomes_is_calibrated_and_a_later_one_is_wider_by_the_r
 
 def test_a_lake_of_one_week_says_what_it_waits_for():
     key = {"store_id": ["s"], "product_group": ["g"], "week_start_date": [None], "horizon_weeks": [1]}
-    columns = {"target_week_start_date": [None], "transactions_lag_0": [None], "transactions_mean_8": [None]}
+    columns = {
+        "target_week_start_date": [None],
+        "transactions_lag_0": [None],
+        "transactions_mean_8": [None],
+        "transactions_ses": [None],
+    }
     more = {"transactions_expanding_mean": [None], "display_products_target": [None], "mailer_products_target": [None]}
     types = {"week_start_date": pl.Date, "target_week_start_date": pl.Date, "horizon_weeks": pl.Int32}
     floats = dict.fromkeys([*list(columns)[1:], *more], pl.Float64)
