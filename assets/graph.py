@@ -88,6 +88,7 @@ class Graph:
         deps: Iterable[Key] = (),
         weeks: WeekSpan | None = None,
         looks_back: Iterable[Key] = (),
+        looks_ahead: Mapping[Key, int] | None = None,
         settings: Sequence[object] = (),
         condition: dg.AutomationCondition | None = None,
         is_kept: bool = False,
@@ -101,19 +102,21 @@ class Graph:
             deps: upstream tables, read for the same week where both are weekly.
             weeks: partitioned by business week (a range in one run), and which of them the asset should hold.
             looks_back: weekly upstream tables of which all earlier weeks are read too.
+            looks_ahead: weekly upstream tables of which all earlier weeks and so many later ones are read too.
             settings: settings that change the rows.
             condition: when automation materialises it.
             is_kept: made once for its code, contract and settings, and again only when asked for by name.
         """
         contract = self.contract(layer, name)
-        back = dg.TimeWindowPartitionMapping(
-            start_offset=-len(self.week_keys()), allow_nonexistent_upstream_partitions=True
-        )
+        windows = {**dict.fromkeys(looks_back, 0), **(looks_ahead or {})}
         return dg.asset(
             key=dg.AssetKey(contract.key),
             deps=[
                 *(dg.AssetDep(dg.AssetKey(key)) for key in deps),
-                *(dg.AssetDep(dg.AssetKey(key), partition_mapping=back) for key in looks_back),
+                *(
+                    dg.AssetDep(dg.AssetKey(key), partition_mapping=self._window(ahead))
+                    for key, ahead in windows.items()
+                ),
             ],
             partitions_def=self.weeks if weeks else None,
             backfill_policy=dg.BackfillPolicy.single_run() if weeks else None,
@@ -131,6 +134,12 @@ class Graph:
             freshness_policy=freshness_policy(contract),
             automation_condition=condition,
             retry_policy=RETRIES,
+        )
+
+    def _window(self, weeks_ahead: int) -> dg.TimeWindowPartitionMapping:
+        """All weeks before, the same one, and so many after it."""
+        return dg.TimeWindowPartitionMapping(
+            start_offset=-len(self.week_keys()), end_offset=weeks_ahead, allow_nonexistent_upstream_partitions=True
         )
 
     def side_table(self, layer: str, name: str, *, kinds: set[str], written_by: Iterable[Key]) -> dg.AssetSpec:

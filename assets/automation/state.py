@@ -26,18 +26,16 @@ def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
     nodes = []
     for key in asset_graph.toposorted_asset_keys:
         asset = asset_graph.get(key)
-        looks_back = {
-            _pair(dep)
-            for dep in asset.parent_keys
-            if isinstance(asset.partition_mappings.get(dep), dg.TimeWindowPartitionMapping)
-        }
+        mappings = {_pair(dep): asset.partition_mappings.get(dep) for dep in asset.parent_keys}
+        windows = {dep: found for dep, found in mappings.items() if isinstance(found, dg.TimeWindowPartitionMapping)}
         nodes.append(
             Node(
                 key=_pair(key),
-                deps=tuple(sorted(_pair(dep) for dep in asset.parent_keys)),
+                deps=tuple(sorted(mappings)),
                 code=asset.code_version or "",
                 wanted=wanted[asset.tags.get(WEEKS_TAG, "covered")] if asset.partitions_def else None,
-                looks_back=frozenset(looks_back),
+                looks_back=frozenset(windows),
+                looks_ahead={dep: window.end_offset for dep, window in windows.items() if window.end_offset},
                 has_step=asset.is_materializable,
                 is_kept=KEPT_TAG in asset.tags,
             )

@@ -172,7 +172,8 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         code=FEATURE_CODE,
         weeks="closed",
         looks_back=[("gold", "demand_series")],
-        deps=_plans_of(graph),
+        # A plan for a target week was known before it.
+        looks_ahead=dict.fromkeys(_plans_of(graph), max(horizons)),
         settings=[horizons, minimum],
         condition=when_inputs_pass(),
     )
@@ -208,7 +209,8 @@ def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
         kinds={"polars", "deltalake"},
         code=[*SERIES_CODE, ML / "labels.py", ML / "censoring.py"],
         weeks="closed",
-        looks_back=[("gold", "demand_series")],
+        # A week that arrives is the outcome of the cutoffs before it.
+        looks_ahead={("gold", "demand_series"): max(horizons)},
         settings=[horizons],
         condition=when_inputs_pass(),
     )

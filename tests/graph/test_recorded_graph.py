@@ -13,6 +13,10 @@ from typing import Any
 
 import dagster as dg
 
+from assets.automation.state import nodes_of
+from definitions import build_graph
+from tests.conftest import throwaway_settings
+
 RECORD = Path(__file__).parent / "recorded_graph.json"
 
 
@@ -48,6 +52,16 @@ def test_jobs_schedules_and_sensors(definitions: dg.Definitions):
     assert names == {"whole_graph", "ingest_files", "rebuild_weeks", "ci_sample"}
     assert [schedule.name for schedule in repository.schedule_defs] == ["weekly"]
     assert {sensor.name for sensor in repository.sensor_defs} == {"landing_folder", "automation"}
+
+
+def test_outcomes_and_plans_are_read_up_to_the_longest_horizon_ahead(definitions: dg.Definitions, tmp_path: Path):
+    settings = throwaway_settings(tmp_path)
+    ahead = {node.key: node.looks_ahead for node in nodes_of(definitions, build_graph(settings)) if node.looks_ahead}
+    longest = max(settings.lake.forecast.horizons_weeks)
+    assert ahead == {
+        ("gold", "demand_labels"): {("gold", "demand_series"): longest},
+        ("gold", "demand_features"): {("gold", "promotion_plans"): longest},
+    }
 
 
 def test_every_asset_says_what_it_is(definitions: dg.Definitions):

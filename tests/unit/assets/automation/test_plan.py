@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from assets.automation.plan import Node, State, as_runs, plan
 from resources.lake import Provenance
@@ -51,6 +51,18 @@ def test_changed_code_rebuilds_all_weeks_and_what_follows():
     work = plan(NODES, settled(made_from=made_from))
     assert [(item.key, item.weeks) for item in work] == [(SERIES, (FIRST, CUTOFF)), (MODEL, None)]
     assert "changed" in work[0].reason
+
+
+def test_a_week_that_arrives_is_the_outcome_of_the_weeks_before_it():
+    """Labels of week c hold what came to pass up to four weeks later."""
+    late, labels = date(2017, 2, 6), ("gold", "labels")
+    ahead = Node(labels, (SERIES,), "y1", (FIRST, CUTOFF), looks_back=frozenset({SERIES}), looks_ahead={SERIES: 4})
+    made_from = {**settled().made_from, labels: Provenance("y1", {"gold.series": "7"}, CUTOFF.isoformat())}
+    tokens = {EVENTS: "4", LINES: "3", SERIES: "7", MODEL: "1", labels: "1"}
+    state = settled(made_from=made_from, tokens=tokens, changed_weeks={(LINES, "2"): (late, late)})
+    work = {item.key: item.weeks for item in plan([*NODES, ahead], state)}
+    assert work[SERIES] == (late, CUTOFF)
+    assert work[labels] == (late - timedelta(weeks=4), CUTOFF)
 
 
 def test_late_events_rebuild_their_weeks_and_all_later_ones_where_windows_look_back():
