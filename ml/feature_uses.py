@@ -18,7 +18,7 @@ from ml.training import QuantileModel, Signature, require_same_signature
 USE_COLUMNS: dict[str, pl.DataType] = {
     "feature": pl.String(),
     "position": pl.Int32(),
-    "source": pl.String(),
+    "computed_from": pl.String(),
     "kernel": pl.String(),
     "window_weeks": pl.String(),
     "availability": pl.String(),
