@@ -52,13 +52,9 @@ def read_demand(folder: Path | None = None) -> DemandData:
     Raises:
         BadFrame: a file is missing.
     """
-    home = folder or _installed()
-    missing = [name for name in ("transactions", "products", "promotions") if not (home / f"{name}.parquet").is_file()]
-    if missing:
-        raise BadFrame(f"{home} lacks {[f'{name}.parquet' for name in missing]}.")
-    products = pl.scan_parquet(home / "products.parquet").filter(pl.col("product_category").is_in(CATEGORIES))
-    groups = products.select("product_id", product_group="product_category")
-    sales = pl.scan_parquet(home / "transactions.parquet").join(groups, on="product_id").collect()
+    home = _home(folder)
+    groups = _groups(home)
+    sales = beverage_lines(folder)
     busy = sales.group_by("store_id").len().filter(pl.col("len") >= LEAST_LINES)["store_id"]
     sales = sales.filter(pl.col("store_id").is_in(busy.to_list()))
     plans = (
@@ -85,6 +81,29 @@ def read_demand(folder: Path | None = None) -> DemandData:
     planned = ["store_id", "product_id", "week"]
     stores = sorted(rows["store_id"].unique().to_list())
     return DemandData(stores, sorted(CATEGORIES), rows, plans.select(*planned, "product_group"), sales.select(planned))
+
+
+def beverage_lines(folder: Path | None = None) -> pl.DataFrame:
+    """The receipt lines of the source, of all stores, in CATEGORIES; product_group beside the source's columns.
+
+    Raises:
+        BadFrame: a file is missing.
+    """
+    home = _home(folder)
+    return pl.scan_parquet(home / "transactions.parquet").join(_groups(home), on="product_id").collect()
+
+
+def _groups(home: Path) -> pl.LazyFrame:
+    products = pl.scan_parquet(home / "products.parquet").filter(pl.col("product_category").is_in(CATEGORIES))
+    return products.select("product_id", product_group="product_category")
+
+
+def _home(folder: Path | None) -> Path:
+    home = folder or _installed()
+    missing = [name for name in ("transactions", "products", "promotions") if not (home / f"{name}.parquet").is_file()]
+    if missing:
+        raise BadFrame(f"{home} lacks {[f'{name}.parquet' for name in missing]}.")
+    return home
 
 
 def _installed() -> Path:

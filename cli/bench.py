@@ -16,6 +16,7 @@ from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 # Loaded when asked for: the rivals' libraries take seconds to import, and are in a dependency group of their own.
 PROGRAMS = (
     "asof",
+    "censoring",
     "demand",
     "demand_limits",
     "demo",
