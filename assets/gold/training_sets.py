@@ -83,8 +83,11 @@ def training_rows(features: pl.DataFrame, labels: pl.DataFrame, as_of: datetime)
 
 
 def ordinal_of(digest: str, made: pl.DataFrame | None) -> int:
-    """The place of a set in the order of making: one after the newest, its own when it is the newest."""
-    if made is None or made["ordinal"].max() is None:
+    """The place of a set in the order of making: one after the newest, its own when it is the newest.
+
+    Releases before this column made sets without it.
+    """
+    if made is None or "ordinal" not in made.columns or made["ordinal"].max() is None:
         return 1
     newest = made.sort("ordinal", nulls_last=False).row(-1, named=True)
     return newest["ordinal"] + (newest["training_set_id"] != digest)

@@ -50,5 +50,6 @@ def test_a_training_set_says_which_outcomes_are_censored():
 def test_of_several_training_sets_the_last_one_made_has_the_highest_ordinal():
     made = pl.DataFrame({"training_set_id": ["b", "old", "a"], "ordinal": [2, None, 1]})
     assert ordinal_of("a", None) == ordinal_of("a", made.filter(pl.col("training_set_id") == "old")) == 1
+    assert ordinal_of("a", made.drop("ordinal")) == 1
     assert ordinal_of("b", made) == 2
     assert ordinal_of("c", made) == ordinal_of("a", made) == 3
