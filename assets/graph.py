@@ -87,8 +87,7 @@ class Graph:
         code: Iterable[Path],
         deps: Iterable[Key] = (),
         weeks: WeekSpan | None = None,
-        looks_back: Iterable[Key] = (),
-        looks_ahead: Mapping[Key, int] | None = None,
+        read_through: Mapping[Key, int] | None = None,
         settings: Sequence[object] = (),
         condition: dg.AutomationCondition | None = None,
         is_kept: bool = False,
@@ -101,21 +100,19 @@ class Graph:
             code: files whose content is the version of the asset's code.
             deps: upstream tables, read for the same week where both are weekly.
             weeks: partitioned by business week (a range in one run), and which of them the asset should hold.
-            looks_back: weekly upstream tables of which all earlier weeks are read too.
-            looks_ahead: weekly upstream tables of which all earlier weeks and so many later ones are read too.
+            read_through: weekly upstream tables of which all earlier weeks and so many later ones are read too.
             settings: settings that change the rows.
             condition: when automation materialises it.
             is_kept: made once for its code, contract and settings, and again only when asked for by name.
         """
         contract = self.contract(layer, name)
-        windows = {**dict.fromkeys(looks_back, 0), **(looks_ahead or {})}
         return dg.asset(
             key=dg.AssetKey(contract.key),
             deps=[
                 *(dg.AssetDep(dg.AssetKey(key)) for key in deps),
                 *(
                     dg.AssetDep(dg.AssetKey(key), partition_mapping=self._window(ahead))
-                    for key, ahead in windows.items()
+                    for key, ahead in (read_through or {}).items()
                 ),
             ],
             partitions_def=self.weeks if weeks else None,
@@ -245,10 +242,17 @@ def _pair(key: dg.AssetKey) -> Key:
     return layer, name
 
 
-def week_condition(context: dg.AssetExecutionContext, column: str = "week_start_date") -> str:
-    """SQL condition of the weeks that this run makes."""
+def week_condition(context: dg.AssetExecutionContext, contract: Contract) -> str:
+    """SQL condition of the rows of a weekly table that this run makes."""
     weeks = context.partition_key_range
-    return f"{column} BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}'"
+    return f"{contract.week_column} BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}'"
+
+
+def in_weeks(context: dg.AssetExecutionContext, contract: Contract) -> pl.Expr:
+    """The same condition on a frame of the table's rows."""
+    weeks = context.partition_key_range
+    first, last = date.fromisoformat(weeks.start), date.fromisoformat(weeks.end)
+    return pl.col(str(contract.week_column)).is_between(first, last)
 
 
 def materialise(
@@ -258,13 +262,16 @@ def materialise(
     contract: Contract,
     rows: pl.DataFrame,
     *,
-    where: str = "TRUE",
+    where: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.MaterializeResult:
     """Write `rows` as the new unaudited version of a table and describe what was written.
 
-    `where` is the condition of the rows that are replaced. The blocking check publishes the version.
+    `where` is the condition of the rows that are replaced: by default the weeks of the run, or all rows of a table that
+    is not made by week. The blocking check publishes the version.
     """
+    if where is None:
+        where = week_condition(context, contract) if context.assets_def.partitions_def else "TRUE"
     made_from = provenance(context, lake, contract, graph.contracts)
     version = lake.write(contract, rows, made_from, where)
     return dg.MaterializeResult(metadata={**written(contract, version, rows.height), **(metadata or {})})

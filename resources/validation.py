@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pyspark.sql import DataFrame, SparkSession
 
-from checks.contracts.model import SCHEMA_RULE, Severity
+from checks.contracts.model import SCHEMA_RULE, WEEK, Severity
 from checks.contracts.plan import (
     PlannedRule,
     PlannedTableRule,
@@ -30,7 +30,6 @@ EXAMPLES = 5
 # From here on a key is proved unique by its hashes; below, grouping by the key itself is as fast.
 PROOF_FROM_ROWS = 1_000_000
 MASK = "***"
-WEEK = "week_start_date"
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,7 @@ def audit(
     *,
     references: Mapping[str, str] | None = None,
     weeks: tuple[date, date] | None = None,
+    week_column: str | None = WEEK,
 ) -> Verdict:
     """Check every rule of a plan against a relation.
 
@@ -85,18 +85,17 @@ def audit(
         plan: the compiled contract of the table.
         references: relations to read in place of other tables' published names, such as
             {"silver.dim_product": "silver_audit.dim_product VERSION AS OF 7"}.
-        weeks: first and last business week (inclusive) to audit. Rules that need the whole table, such as a
-        key
+        weeks: first and last business week (inclusive) to audit. Rules that need the whole table, such as a key
             without the week, still read all of it.
+        week_column: what `weeks` are of; a relation without it is read as a whole.
 
-    All row rules cost one scan; each table rule is a query of its own; examples are read only for what
-    failed.
+    All row rules cost one scan; each table rule is a query of its own; examples are read only for what failed.
     """
     found = _schema(spark, relation)
     problems, unsound = _schema_problems(plan, found)
-    if WEEK not in found or WEEK in unsound:
+    if week_column not in found or week_column in unsound:
         weeks = None
-    run = _Audit(spark, relation, plan, references or {}, weeks, unsound)
+    run = _Audit(spark, relation, plan, references or {}, weeks, week_column, unsound)
     row_count, row_results = run.row_results()
     return Verdict(row_count, (_schema_result(plan, problems), *row_results, *run.table_results(row_count)))
 
@@ -118,6 +117,7 @@ class _Audit:
     plan: ValidationPlan
     references: Mapping[str, str]
     weeks: tuple[date, date] | None
+    week_column: str | None
     unsound: frozenset[str]
 
     def row_results(self) -> tuple[int, list[RuleResult]]:
@@ -184,11 +184,11 @@ class _Audit:
         """What the rule reads: the weeks under audit where they suffice, else the whole table."""
         name = rule.sql.reference
         reference = None if name is None else self.references.get(name, name)
-        if rule.kind == "unique" and WEEK not in rule.columns:
+        if rule.kind == "unique" and self.week_column not in rule.columns:
             return self.relation, reference
         if reference is not None and rule.sql.latest is not None:
             reference = latest_rows(reference, *rule.sql.latest)
-        if rule.kind == "reconcile" and WEEK in rule.columns and reference is not None:
+        if rule.kind == "reconcile" and self.week_column in rule.columns and reference is not None:
             reference = self._within(reference)
         return self._within(self.relation), reference
 
@@ -196,7 +196,7 @@ class _Audit:
         if self.weeks is None:
             return relation
         first, last = (literal(week) for week in self.weeks)
-        return f"(SELECT * FROM {relation} WHERE {WEEK} BETWEEN {first} AND {last})"
+        return f"(SELECT * FROM {relation} WHERE {self.week_column} BETWEEN {first} AND {last})"
 
     def _examples(self, query: str) -> list[dict[str, Any]]:
         masked = self.plan.masked_columns

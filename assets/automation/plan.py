@@ -25,8 +25,7 @@ class Node:
         deps: upstream assets.
         code: the version of its code.
         wanted: the first and last business week that should be in it; None for an unpartitioned asset.
-        looks_back: weekly upstreams of which a changed week touches every later week too.
-        looks_ahead: those of them read so many weeks ahead: a changed week touches as many weeks before it too.
+        read_through: weekly upstreams of which a changed week touches every later week too, and so many before it.
         has_step: False for a table that other steps write (the ledger).
         is_kept: newer inputs are no reason to make it anew (a study stays in force until it is asked for).
     """
@@ -35,8 +34,7 @@ class Node:
     deps: tuple[Key, ...]
     code: str
     wanted: Weeks | None = None
-    looks_back: frozenset[Key] = frozenset()
-    looks_ahead: Mapping[Key, int] = field(default_factory=dict)
+    read_through: Mapping[Key, int] = field(default_factory=dict)
     has_step: bool = True
     is_kept: bool = False
 
@@ -143,8 +141,9 @@ def _reach(node: Node, dep: Key, changed: Weeks | None) -> Weeks | None:
     """The weeks of a node that a change of an input touches; None: all of them."""
     if node.wanted is None or changed is None:
         return node.wanted
-    first = changed[0] - timedelta(weeks=node.looks_ahead.get(dep, 0))
-    return (first, node.wanted[1]) if dep in node.looks_back else changed
+    if dep not in node.read_through:
+        return changed
+    return changed[0] - timedelta(weeks=node.read_through[dep]), node.wanted[1]
 
 
 def _after(through: str | None, wanted: Weeks) -> Weeks:

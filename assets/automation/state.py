@@ -27,15 +27,17 @@ def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
     for key in asset_graph.toposorted_asset_keys:
         asset = asset_graph.get(key)
         mappings = {_pair(dep): asset.partition_mappings.get(dep) for dep in asset.parent_keys}
-        windows = {dep: found for dep, found in mappings.items() if isinstance(found, dg.TimeWindowPartitionMapping)}
         nodes.append(
             Node(
                 key=_pair(key),
                 deps=tuple(sorted(mappings)),
                 code=asset.code_version or "",
                 wanted=wanted[asset.tags.get(WEEKS_TAG, "covered")] if asset.partitions_def else None,
-                looks_back=frozenset(windows),
-                looks_ahead={dep: window.end_offset for dep, window in windows.items() if window.end_offset},
+                read_through={
+                    dep: window.end_offset
+                    for dep, window in mappings.items()
+                    if isinstance(window, dg.TimeWindowPartitionMapping)
+                },
                 has_step=asset.is_materializable,
                 is_kept=KEPT_TAG in asset.tags,
             )

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close, when_inputs_pass
-from assets.graph import Graph, materialise, week_condition
+from assets.graph import Graph, materialise
 from ml.backtest import OUTCOME_SLICES, is_promotion
 from ml.baselines import BASELINES
 from ml.censoring import CENSORING, is_believed
@@ -55,7 +55,7 @@ def _forecasts(graph: Graph) -> dg.AssetsDefinition:
         code=CODE,
         weeks="issue",
         deps=[("gold", "demand_features"), ("models", "champion_history"), ("models", "demand_models")],
-        looks_back=[("gold", "demand_labels")],
+        read_through={("gold", "demand_labels"): 0},
         condition=when_inputs_pass(),
     )
     def demand_forecasts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
@@ -63,11 +63,10 @@ def _forecasts(graph: Graph) -> dg.AssetsDefinition:
         issues = [week for week in graph.week_dates() if weeks.start <= week.isoformat() <= weeks.end]
         rows = pl.concat([issue(lake, graph, week) for week in issues])
         contract = graph.contract("forecasts", "demand_forecasts")
-        where = week_condition(context, ISSUE)
         totals = {
             f"total_p50_{m}": float(rows.filter(pl.col("method") == m)["p50"].sum()) for m in rows["method"].unique()
         }
-        return materialise(context, lake, graph, contract, rows, where=where, metadata=totals)
+        return materialise(context, lake, graph, contract, rows, metadata=totals)
 
     return demand_forecasts
 

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import when_inputs_pass
-from assets.graph import Graph, materialise, week_condition
+from assets.graph import Graph, in_weeks, materialise, week_condition
 from ml.censoring import censored_counts
 from ml.features import compute_features
 from ml.labels import build_labels
@@ -31,6 +31,7 @@ FEATURE_CODE = [
 KINDS = {"spark", "polars", "deltalake"}
 SILVER_LINES = ("silver", "fct_receipt_lines")
 SILVER_PLANS = ("silver", "fct_promotions")
+SERIES = ("gold", "demand_series")
 PLANS = ("gold", "promotion_plans")
 
 
@@ -57,11 +58,6 @@ def _plans_of(graph: Graph) -> list[tuple[str, str]]:
     return [PLANS] if graph.has(*PLANS) else []
 
 
-def _in_range(context: dg.AssetExecutionContext, column: str = "week_start_date") -> pl.Expr:
-    weeks = context.partition_key_range
-    return pl.col(column).is_between(date.fromisoformat(weeks.start), date.fromisoformat(weeks.end))
-
-
 def _weeks_through(graph: Graph, last: str) -> list[date]:
     return [date.fromisoformat(key) for key in graph.week_keys() if key <= last]
 
@@ -80,18 +76,18 @@ def _promotion_plans(graph: Graph) -> dg.AssetsDefinition:
         condition=when_inputs_pass(),
     )
     def plans(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        contract = graph.contract("gold", "promotion_plans")
         in_scope = group_filter(scope.product_groups)
         groups = f"SELECT product_id, product_group FROM silver.dim_product WHERE is_current AND {in_scope}"
         counts = lake.query(
             "SELECT store_id, product_group, week_start_date, kind, COUNT(*) AS products, "
             f"MIN(event_at) AS event_at, MAX(known_at) AS known_at FROM silver.fct_promotions JOIN ({groups}) "
-            f"USING (product_id) WHERE {week_condition(context)} "
+            f"USING (product_id) WHERE {week_condition(context, contract)} "
             "GROUP BY store_id, product_group, week_start_date, kind"
         )
         sizes = lake.query(f"SELECT product_group, COUNT(*) AS products FROM ({groups}) GROUP BY product_group")
         rows = promotion_plans(counts, sizes)
-        contract = graph.contract("gold", "promotion_plans")
-        return materialise(context, lake, graph, contract, rows, where=week_condition(context))
+        return materialise(context, lake, graph, contract, rows)
 
     return plans
 
@@ -106,7 +102,7 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
         code=SERIES_CODE,
         weeks="covered",
         deps=[("silver", "dim_product"), *_plans_of(graph)],
-        looks_back=[SILVER_LINES],
+        read_through={SILVER_LINES: 0},
         settings=[scope.product_groups],
         condition=when_inputs_pass(),
     )
@@ -144,8 +140,7 @@ def _demand_series(graph: Graph) -> dg.AssetsDefinition:
             lake,
             graph,
             contract,
-            rows.filter(_in_range(context)),
-            where=week_condition(context),
+            rows.filter(in_weeks(context, contract)),
             metadata=figures,
         )
 
@@ -171,9 +166,8 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         kinds=KINDS,
         code=FEATURE_CODE,
         weeks="closed",
-        looks_back=[("gold", "demand_series")],
         # A plan for a target week was known before it.
-        looks_ahead=dict.fromkeys(_plans_of(graph), max(horizons)),
+        read_through={SERIES: 0, **dict.fromkeys(_plans_of(graph), max(horizons))},
         settings=[horizons, minimum],
         condition=when_inputs_pass(),
     )
@@ -185,7 +179,7 @@ def _demand_features(graph: Graph) -> dg.AssetsDefinition:
         rows = rows.join(eligible_stores(series, cutoffs, minimum), on=["store_id", "week_start_date"], how="semi")
         contract = graph.contract("gold", "demand_features")
         figures = {"stores": rows["store_id"].n_unique()}
-        return materialise(context, lake, graph, contract, rows, where=week_condition(context), metadata=figures)
+        return materialise(context, lake, graph, contract, rows, metadata=figures)
 
     return features
 
@@ -209,16 +203,16 @@ def _demand_labels(graph: Graph) -> dg.AssetsDefinition:
         kinds={"polars", "deltalake"},
         code=[*SERIES_CODE, ML / "labels.py", ML / "censoring.py"],
         weeks="closed",
-        # A week that arrives is the outcome of the cutoffs before it.
-        looks_ahead={("gold", "demand_series"): max(horizons)},
+        # A partition is the target week, of whatever cutoffs. Whether its zero is believed depends on all weeks before.
+        read_through={SERIES: 0},
         settings=[horizons],
         condition=when_inputs_pass(),
     )
     def labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-        # From the first week on: whether a zero is believed depends on all that the series sold before.
-        rows = build_labels(lake.read("gold.demand_series"), horizons).filter(_in_range(context))
+        series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{context.partition_key_range.end}'")
         contract = graph.contract("gold", "demand_labels")
+        rows = build_labels(series, horizons).filter(in_weeks(context, contract))
         figures = {f"{kind}_rows": count for kind, count in censored_counts(rows).items()}
-        return materialise(context, lake, graph, contract, rows, where=week_condition(context), metadata=figures)
+        return materialise(context, lake, graph, contract, rows, metadata=figures)
 
     return labels

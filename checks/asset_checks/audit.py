@@ -87,7 +87,8 @@ def audit_weeks(
         name: lake.audit_relation(by_name[name]) for name in plan.references if by_name[name].layer == contract.layer
     }
     relation = lake.audit_relation(contract, version)
-    return audit(lake.spark, relation, plan, references=references, weeks=weeks), version
+    verdict = audit(lake.spark, relation, plan, references=references, weeks=weeks, week_column=contract.week_column)
+    return verdict, version
 
 
 def publish_if_new(lake: Lake, contract: Contract, version: int) -> None:

@@ -1,6 +1,6 @@
 """The columns of a contract: ODCS properties to `Column`.
 
-Belongs here: names, types, descriptions, classification, key. Does not belong here: rules (`quality`), files.
+Belongs here: names, types, descriptions, classification, key, week. Does not belong here: rules (`quality`), files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from open_data_contract_standard.model import SchemaObject, SchemaProperty
 
 from checks.contracts.column_types import logical_type, supported_types
-from checks.contracts.model import CLASSIFICATIONS, PII, Column, Rule
+from checks.contracts.model import CLASSIFICATIONS, PII, WEEK, Column, Rule
 from checks.contracts.place import ContractError, Place, attempt
 from checks.contracts.quality import Table, column_rule, option_rules
 
@@ -81,3 +81,19 @@ def primary_key(table: SchemaObject, place: Place) -> tuple[str, ...]:
         if not prop.required:
             raise place.at("properties").error(f"the key column {prop.name!r} must be required")
     return tuple(str(prop.name) for prop in sorted(keys, key=lambda prop: prop.primaryKeyPosition or 0))
+
+
+def week_column(table: SchemaObject, place: Place) -> str | None:
+    """The column marked `partitioned`, else the business week by its usual name, else None.
+
+    ContractError when two are marked, or one that is no date or may be null.
+    """
+    columns = table.properties or []
+    marked = [prop for prop in columns if prop.partitioned]
+    if len(marked) > 1:
+        raise place.at("properties").error("a table is partitioned by one business week, not by several columns")
+    for prop in marked:
+        if prop.physicalType != "DATE" or not prop.required:
+            raise place.at("properties").error(f"the partition column {prop.name!r} must be a required DATE")
+    found = marked or [prop for prop in columns if prop.name == WEEK]
+    return str(found[0].name) if found else None

@@ -52,6 +52,7 @@ def _section(contract: Contract) -> str:
         contract.description,
         "",
         f"- Key: {key}",
+        *([f"- Business week: {contract.week_column}"] if contract.week_column else []),
         f"- Owner: {contract.owner}",
         f"- Freshness: {_freshness(contract)}",
         f"- Contract: version {contract.version}, `checks/contracts/{contract.file}`",

@@ -158,6 +158,9 @@ def _key(old: Contract, new: Contract) -> Iterator[Change]:
         columns = dict.fromkeys((*old.primary_key, *(name for name in new.primary_key if name in old.column_names)))
         text = f"the key goes from ({before}) to ({now}): joins and duplicates mean something else"
         yield breaking(old.published_name, "key_changed", text, "readers", "writers", columns=tuple(columns))
+    if old.week_column != new.week_column:
+        text = f"its business week is {new.week_column}, no longer {old.week_column}: a run replaces other rows"
+        yield Change(old.published_name, "week_changed", text)
 
 
 def _freshness(old: Contract, new: Contract) -> Iterator[Change]:

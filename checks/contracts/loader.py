@@ -19,7 +19,7 @@ from typing import get_args
 
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject
 
-from checks.contracts.columns import column_names, primary_key, read_columns
+from checks.contracts.columns import column_names, primary_key, read_columns, week_column
 from checks.contracts.expressions import UnknownWordError, expression_columns
 from checks.contracts.model import LAYERS, Column, Contract, Freshness, Rule, SchemaEvolution
 from checks.contracts.odcs import custom_properties, read_document, refuse_unsupported
@@ -116,6 +116,7 @@ def draft_contract(path: Path) -> Draft:
         file=place.file,
         schema_evolution=_schema_evolution(document, layer, place),
         requires=_requires(document, place),
+        week_column=attempt(errors, lambda: week_column(table, spot), None),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     attempt(errors, lambda: _require_sound(contract, place), None)

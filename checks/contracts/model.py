@@ -28,6 +28,8 @@ SCHEMA_RULE = "schema"
 PRIMARY_KEY_RULE = "primary_key"
 ROW_KINDS = ("not_null", "range", "enum", "pattern", "length", "expression")
 EXPRESSION_KINDS = ("not_null", "expression")  # checked by a boolean over the row's columns
+# The business week of a row, where the contract marks no other column as the one that its table is made by.
+WEEK = "week_start_date"
 TABLE_KINDS = ("unique", "foreign_key", "row_count", "reconcile")
 RULE_KINDS = (SCHEMA_RULE, *ROW_KINDS, *TABLE_KINDS)
 
@@ -97,6 +99,7 @@ class Contract:
     """One table: the source of its schema, its rules, its owner and its documentation.
 
     `requires` names what a source must deliver for the table to exist in a lake, such as bronze.promotions.
+    `week_column` is the business week that a weekly table is made, replaced and audited by; None: it has none.
     """
 
     layer: str
@@ -113,6 +116,7 @@ class Contract:
     sha256: str
     schema_evolution: SchemaEvolution = "freeze"
     requires: tuple[str, ...] = ()
+    week_column: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -25,7 +25,7 @@ _WORDS: Mapping[str, str] = {
     "schema": "id name physicalName physicalType logicalType description dataGranularityDescription "
     "properties relationships quality",
     "properties": "id name logicalType physicalType logicalTypeOptions description required primaryKey "
-    "primaryKeyPosition unique classification relationships quality",
+    "primaryKeyPosition partitioned unique classification relationships quality",
     "logicalTypeOptions": "minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength pattern",
     "quality": "id type metric arguments mustBe mustBeGreaterThan mustBeGreaterOrEqualTo mustBeLessThan "
     "mustBeLessOrEqualTo mustBeBetween engine implementation severity description customProperties",

@@ -12,11 +12,11 @@ from typing import Any
 
 from open_data_contract_standard.model import ServiceLevelAgreementProperty
 
-from checks.contracts.model import Column, Contract, Freshness
+from checks.contracts.model import WEEK, Column, Contract, Freshness
 from checks.contracts.place import Place
 
 FRESHNESS, FREQUENCY = "freshness", "frequency"
-WEEK_COLUMN, WEEK_DAYS = "week_start_date", 7
+WEEK_DAYS = 7
 _DAYS_PER_UNIT = {"d": 1.0, "h": 1.0 / 24.0}
 
 
@@ -45,8 +45,8 @@ def read_frequency(
     """The freshness with the promise of rows for every business week; ContractError for any other frequency."""
     if entry.value != WEEK_DAYS or entry.unit != "d":
         raise place.at("value").error(f"must be {WEEK_DAYS} with the unit d: the business week is what is counted")
-    if entry.element != f"{table}.{WEEK_COLUMN}" or WEEK_COLUMN not in {column.name for column in columns}:
-        raise place.at("element").error(f"must be {table}.{WEEK_COLUMN}, a column of the table")
+    if entry.element != f"{table}.{WEEK}" or WEEK not in {column.name for column in columns}:
+        raise place.at("element").error(f"must be {table}.{WEEK}, a column of the table")
     return replace(level, every_week=True)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from checks.contracts.column_types import decimal_parts
-from checks.contracts.model import Column, Contract
+from checks.contracts.model import WEEK, Column, Contract
 
 # Statistics of texts cost a sixth of a large write. Queries ask for weeks, or by the first columns of the key.
-_WEEK = "week_start_date"
 _INDEXED_COLUMNS = 2
 _ARROW_TYPES: dict[str, pa.DataType] = {
     "STRING": pa.string(),
@@ -44,8 +43,9 @@ def create_table_sql(contract: Contract, name: str | None = None) -> str:
 
 
 def _statistics(contract: Contract) -> str:
-    if _WEEK in contract.column_names:
-        return f"'delta.dataSkippingStatsColumns' = '{_WEEK}'"
+    weeks = [name for name in dict.fromkeys((contract.week_column, WEEK)) if name in contract.column_names]
+    if weeks:
+        return f"'delta.dataSkippingStatsColumns' = '{','.join(weeks)}'"
     return f"'delta.dataSkippingNumIndexedCols' = '{_INDEXED_COLUMNS}'"
 
 

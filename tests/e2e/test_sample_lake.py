@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import pytest
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.presence import present
+from ml.features import FEATURE_KEY
+from ml.labels import build_labels
 from resources.locks import file_lock
 from resources.mapping import load_mapping
 from resources.settings import load_settings
@@ -147,7 +150,11 @@ def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str
     before = sample.table("forecasts.demand_forecasts")
     moved = sample.liftlake("demo", "--next-week")
     rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
-    assert rebuilt["gold.demand_features"] == ["2017-12-04", "2017-12-04"]
+    assert rebuilt["gold.demand_features"] == rebuilt["gold.demand_labels"] == ["2017-12-04", "2017-12-04"]
+    horizons = load_settings().lake.forecast.horizons_weeks
+    known = sample.table("gold.demand_series").filter(pl.col("week_start_date") <= date(2017, 12, 4))
+    labels, whole = sample.table("gold.demand_labels"), build_labels(known, horizons)
+    assert labels.select(whole.columns).sort(FEATURE_KEY).equals(whole.sort(FEATURE_KEY))
     assert "models.demand_models" in rebuilt
     assert not {"silver.fct_receipt_lines", "models.demand_studies"} & set(rebuilt)
     after = sample.table("forecasts.demand_forecasts")

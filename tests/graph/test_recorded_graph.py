@@ -54,13 +54,19 @@ def test_jobs_schedules_and_sensors(definitions: dg.Definitions):
     assert {sensor.name for sensor in repository.sensor_defs} == {"landing_folder", "automation"}
 
 
-def test_outcomes_and_plans_are_read_up_to_the_longest_horizon_ahead(definitions: dg.Definitions, tmp_path: Path):
+def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead(
+    definitions: dg.Definitions, tmp_path: Path
+):
     settings = throwaway_settings(tmp_path)
-    ahead = {node.key: node.looks_ahead for node in nodes_of(definitions, build_graph(settings)) if node.looks_ahead}
-    longest = max(settings.lake.forecast.horizons_weeks)
-    assert ahead == {
-        ("gold", "demand_labels"): {("gold", "demand_series"): longest},
-        ("gold", "demand_features"): {("gold", "promotion_plans"): longest},
+    found = {node.key: node.read_through for node in nodes_of(definitions, build_graph(settings)) if node.read_through}
+    assert found == {
+        ("gold", "demand_series"): {("silver", "fct_receipt_lines"): 0},
+        ("gold", "demand_features"): {
+            ("gold", "demand_series"): 0,
+            ("gold", "promotion_plans"): max(settings.lake.forecast.horizons_weeks),
+        },
+        ("gold", "demand_labels"): {("gold", "demand_series"): 0},
+        ("forecasts", "demand_forecasts"): {("gold", "demand_labels"): 0},
     }
 
 

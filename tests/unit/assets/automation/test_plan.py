@@ -14,7 +14,7 @@ EVENTS, LINES, SERIES, MODEL = ("bronze", "events"), ("silver", "lines"), ("gold
 NODES = [
     Node(EVENTS, (), "e1"),
     Node(LINES, (EVENTS,), "l1", wanted=(FIRST, LAST)),
-    Node(SERIES, (LINES,), "s1", wanted=(FIRST, CUTOFF), looks_back=frozenset({LINES})),
+    Node(SERIES, (LINES,), "s1", wanted=(FIRST, CUTOFF), read_through={LINES: 0}),
     Node(MODEL, (SERIES,), "m1"),
 ]
 
@@ -53,16 +53,16 @@ def test_changed_code_rebuilds_all_weeks_and_what_follows():
     assert "changed" in work[0].reason
 
 
-def test_a_week_that_arrives_is_the_outcome_of_the_weeks_before_it():
-    """Labels of week c hold what came to pass up to four weeks later."""
-    late, labels = date(2017, 2, 6), ("gold", "labels")
-    ahead = Node(labels, (SERIES,), "y1", (FIRST, CUTOFF), looks_back=frozenset({SERIES}), looks_ahead={SERIES: 4})
-    made_from = {**settled().made_from, labels: Provenance("y1", {"gold.series": "7"}, CUTOFF.isoformat())}
-    tokens = {EVENTS: "4", LINES: "3", SERIES: "7", MODEL: "1", labels: "1"}
+def test_a_change_of_what_is_read_ahead_touches_the_weeks_before_it():
+    """A plan for a target week is an input of the features of the cutoffs up to four weeks before it."""
+    late, features = date(2017, 2, 6), ("gold", "features")
+    ahead = Node(features, (SERIES,), "y1", (FIRST, CUTOFF), read_through={SERIES: 4})
+    made_from = {**settled().made_from, features: Provenance("y1", {"gold.series": "7"}, CUTOFF.isoformat())}
+    tokens = {EVENTS: "4", LINES: "3", SERIES: "7", MODEL: "1", features: "1"}
     state = settled(made_from=made_from, tokens=tokens, changed_weeks={(LINES, "2"): (late, late)})
     work = {item.key: item.weeks for item in plan([*NODES, ahead], state)}
     assert work[SERIES] == (late, CUTOFF)
-    assert work[labels] == (late - timedelta(weeks=4), CUTOFF)
+    assert work[features] == (late - timedelta(weeks=4), CUTOFF)
 
 
 def test_late_events_rebuild_their_weeks_and_all_later_ones_where_windows_look_back():
@@ -79,7 +79,7 @@ def test_a_change_of_unknown_weeks_rebuilds_all_of_them():
 
 def test_a_clock_that_moved_on_asks_for_the_missing_weeks_only():
     moved = [
-        node if node.key != SERIES else Node(SERIES, (LINES,), "s1", (FIRST, date(2017, 2, 20)), frozenset({LINES}))
+        node if node.key != SERIES else Node(SERIES, (LINES,), "s1", (FIRST, date(2017, 2, 20)), {LINES: 0})
         for node in NODES
     ]
     work = {item.key: item.weeks for item in plan(moved, settled())}

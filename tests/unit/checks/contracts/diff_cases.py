@@ -218,6 +218,13 @@ CASES: dict[str, tuple[Alter, str, str, tuple[str, ...], str]] = {
         BOTH,
         "(line_id) to (line_id, kind)",
     ),
+    "made by another week": (
+        with_values(week_column="target_week_start_date"),
+        "week_changed",
+        "neutral",
+        (),
+        "is target_week_start_date",
+    ),
     "sla tightened": (with_values(freshness=Freshness(4, None)), "sla_tightened", "additive", (), "8 to 4 days"),
     "sla loosened": (with_values(freshness=Freshness(9, None)), "sla_loosened", "breaking", READERS, "8 to 9 days"),
     "sla of every week": (

@@ -118,6 +118,7 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
         "schema[0].properties",
         "'line_id' must be required",
     ),
+    "week that is a text": (_column("store_id", partitioned=True), "schema[0].properties", "must be a required DATE"),
     "column twice": (_column("store_id", name="line_id"), "schema[0].properties", "'line_id' stands 2 times"),
     "minimum of a text": (
         _column("store_id", logicalTypeOptions={"minimum": 1}),

@@ -93,6 +93,9 @@ def test_facts_of_one_contract(contracts: Contracts) -> None:
     assert contract.grain == "One row per product, store, week and kind of promotion."
     assert contract.owner == "team:data-platform"
     assert contract.primary_key == ("week_start_date", "product_id", "store_id", "kind")
+    assert contract.week_column == "week_start_date"
+    assert contracts["gold", "demand_labels"].week_column == "target_week_start_date"
+    assert contracts["silver", "dim_product"].week_column is None
     assert (contract.published_name, contract.audit_name) == ("silver.fct_promotions", "silver_audit.fct_promotions")
     assert contracts["bronze", "promotions"].audit_name == "bronze.promotions"
     assert (contract.freshness.days, contract.freshness.column) == (8, "known_at")

@@ -37,6 +37,8 @@ def test_create_table(contracts: Contracts) -> None:
     assert sql.startswith("CREATE TABLE IF NOT EXISTS silver_audit.fct_promotions (\n")
     assert "USING delta" in sql
     assert "'delta.dataSkippingStatsColumns' = 'week_start_date'" in sql
+    labels = create_table_sql(contracts["gold", "demand_labels"])
+    assert "'delta.dataSkippingStatsColumns' = 'target_week_start_date,week_start_date'" in labels
     assert "'delta.dataSkippingNumIndexedCols' = '2'" in create_table_sql(contracts["silver", "dim_product"])
     assert "COMMENT 'One row per product, store, week and kind of promotion. " in sql
     assert create_table_sql(contract, "scratch.x").startswith("CREATE TABLE IF NOT EXISTS scratch.x (")
