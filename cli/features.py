@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,8 +12,10 @@ from rich.table import Table
 
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
-from ml.feature_declaration import Feature
-from ml.features import DEMAND_FEATURES, FEATURE_SET
+from ml.feature_uses import declared_features
+from ml.features import FEATURE_SET
+
+Declared = Mapping[str, Any]
 
 
 @command
@@ -21,7 +24,7 @@ def features(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """The features that are declared now; of one feature, what it means and which models use it, newest first."""
-    declared = {feature.name: feature for feature in DEMAND_FEATURES}
+    declared = {row["feature"]: row for row in declared_features().drop("position").iter_rows(named=True)}
     if name is not None and name not in declared:
         near = difflib.get_close_matches(name, declared, n=3)
         meant = f" Did you mean {', '.join(near)}?" if near else ""
@@ -30,7 +33,7 @@ def features(
         uses = opened.lake.read("models.feature_uses") if opened.lake.exists("models.feature_uses") else None
         champion = _champion(opened.lake.read("models.champion_history")) if uses is not None else None
     if name is None:
-        _show_all(uses, champion, as_json=as_json)
+        _show_all(list(declared.values()), uses, champion, as_json=as_json)
     else:
         _show_one(declared[name], uses, champion, as_json=as_json)
 
@@ -39,35 +42,34 @@ def _champion(history: pl.DataFrame) -> str | None:
     return None if history.is_empty() else history.sort("ordinal")["model_version"][-1]
 
 
-def _show_all(uses: pl.DataFrame | None, champion: str | None, *, as_json: bool) -> None:
+def _show_all(declared: Sequence[Declared], uses: pl.DataFrame | None, champion: str | None, *, as_json: bool) -> None:
     own = {} if uses is None else dict(
         uses.filter(pl.col("model_version") == champion).select("feature", "importance_percent").iter_rows()
     )  # fmt: skip
-    rows = [{**_about(feature), "champion_importance_percent": own.get(feature.name)} for feature in DEMAND_FEATURES]
+    rows = [{**feature, "champion_importance_percent": own.get(feature["feature"])} for feature in declared]
     if as_json:
         print_json({"feature_set": FEATURE_SET, "champion": champion, "features": rows})
         return
     table = Table(title=f"{FEATURE_SET}: {len(rows)} features")
-    for heading in ("feature", "source", "kernel", "weeks", "known", "champion %"):
+    for heading in ("feature", "computed from", "kernel", "weeks", "known", "champion %"):
         table.add_column(heading, justify="right" if heading == "champion %" else "left")
     for row in rows:
         share = row["champion_importance_percent"]
-        weeks = ", ".join(map(str, row["window_weeks"]))
         table.add_row(
-            row["feature"], row["source"], row["kernel"], weeks, row["availability"],
+            row["feature"], row["computed_from"], row["kernel"], row["window_weeks"] or "", row["availability"],
             "" if share is None else f"{share:.1f}",
         )  # fmt: skip
     out.print(table)
 
 
-def _show_one(feature: Feature, uses: pl.DataFrame | None, champion: str | None, *, as_json: bool) -> None:
-    found = [] if uses is None else _models(uses, feature.name, champion)
+def _show_one(feature: Declared, uses: pl.DataFrame | None, champion: str | None, *, as_json: bool) -> None:
+    found = [] if uses is None else _models(uses, feature["feature"], champion)
     if as_json:
-        print_json({"feature_set": FEATURE_SET, **_about(feature), "models": found})
+        print_json({"feature_set": FEATURE_SET, **feature, "models": found})
         return
-    weeks = f", weeks {', '.join(map(str, feature.window))}" if feature.window else ""
-    out.print(f"{feature.name}: {feature.description}", highlight=False)
-    out.print(f"{feature.kernel} of {feature.source}{weeks}; {feature.availability}", highlight=False)
+    weeks = f", weeks {feature['window_weeks']}" if feature["window_weeks"] else ""
+    out.print(f"{feature['feature']}: {feature['description']}", highlight=False)
+    out.print(f"{feature['kernel']} of {feature['computed_from']}{weeks}; {feature['availability']}", highlight=False)
     if not found:
         out.print("No model uses it yet.")
     for row in found:
@@ -85,14 +87,3 @@ def _models(uses: pl.DataFrame, name: str, champion: str | None) -> list[dict[st
     return [
         {**row, "is_champion": row["model_version"] == champion} for row in rows.select(columns).iter_rows(named=True)
     ]
-
-
-def _about(feature: Feature) -> dict[str, Any]:
-    return {
-        "feature": feature.name,
-        "source": feature.source,
-        "kernel": feature.kernel,
-        "window_weeks": list(feature.window),
-        "availability": feature.availability,
-        "description": feature.description,
-    }

@@ -41,9 +41,9 @@ def comparisons(scored: pl.DataFrame, *, confidence: float = 0.95, samples: int 
 
     Returns:
         One row per method, rival and slice, sorted; columns of COMPARISON_SCHEMA. last_cutoff_week_start_date: the
-        newest cutoff of the slice; wape, rival_wape: percent, null where
-        nothing was sold; difference = wape - rival_wape in points, below 0 where the method is better; lower, upper:
-        its interval, null where two series and two blocks of weeks are not at hand; is_sure: the interval leaves out 0.
+        newest cutoff of the slice; wape, rival_wape: percent, null where nothing was sold; difference = wape -
+        rival_wape in points, below 0 where the method is better; lower, upper: its interval, null where two series and
+        two blocks of weeks are not at hand; is_sure: the interval leaves out 0.
         The intervals are of one slice each and not widened for looking at many.
 
     Raises:
@@ -59,7 +59,9 @@ def comparisons(scored: pl.DataFrame, *, confidence: float = 0.95, samples: int 
         if joined.height != wide.height or own.height != wide.height:
             raise BadFrame(f"{name} was not scored on the same rows as {methods[0]}: {own.height}, {wide.height} rows.")
         wide = joined
-    parts = dict(sliced(wide, SLICES, "product_group").partition_by("slice", as_dict=True))
+    parts = dict(
+        sliced(wide.sort(_ROW), SLICES, "product_group").partition_by("slice", as_dict=True, maintain_order=True)
+    )
     leaders = methods[:1] if methods[0] == MODEL else methods
     rows = [
         _row(part, method, rival, str(name), confidence, samples)
@@ -72,9 +74,10 @@ def comparisons(scored: pl.DataFrame, *, confidence: float = 0.95, samples: int 
 
 
 def _row(part: pl.DataFrame, method: str, rival: str, name: str, confidence: float, samples: int) -> tuple[object, ...]:
+    """`part` is in order of _ROW, so that sums of floats come out the same."""
     own, other = _point(method), _point(rival)
-    actual = float(part.sort(_ROW)["actual"].sum())
-    errors = [float(part.sort(_ROW).select((pl.col(c) - pl.col("actual")).abs().sum()).item()) for c in (own, other)]
+    actual = float(part["actual"].sum())
+    errors = [float((part[column] - part["actual"]).abs().sum()) for column in (own, other)]
     facts = (method, rival, name, part[CUTOFF].max(), part.height, actual)
     if actual <= 0:
         return *facts, None, None, None, None, None, False

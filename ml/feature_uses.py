@@ -15,16 +15,37 @@ from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES
 from ml.training import QuantileModel, Signature, require_same_signature
 
-USE_COLUMNS: dict[str, pl.DataType] = {
+DECLARED_COLUMNS: dict[str, pl.DataType] = {
     "feature": pl.String(),
     "position": pl.Int32(),
     "computed_from": pl.String(),
     "kernel": pl.String(),
     "window_weeks": pl.String(),
     "availability": pl.String(),
-    "importance_percent": pl.Float64(),
     "description": pl.String(),
 }
+USE_COLUMNS: dict[str, pl.DataType] = {**DECLARED_COLUMNS, "importance_percent": pl.Float64()}
+
+
+def declared_features(declared: Sequence[Feature] = DEMAND_FEATURES) -> pl.DataFrame:
+    """One row per feature of a set, in its order; columns of DECLARED_COLUMNS.
+
+    computed_from is the table or measure that the kernel reads; window_weeks the kernel's windows, joined by commas,
+    null for a kernel without one.
+    """
+    rows = [
+        (
+            feature.name,
+            position,
+            feature.source,
+            feature.kernel,
+            ", ".join(map(str, feature.window)) or None,
+            feature.availability,
+            feature.description,
+        )
+        for position, feature in enumerate(declared)
+    ]
+    return pl.DataFrame(rows, schema=DECLARED_COLUMNS, orient="row")
 
 
 def feature_uses(model: QuantileModel, declared: Sequence[Feature] = DEMAND_FEATURES) -> pl.DataFrame:
@@ -44,20 +65,4 @@ def feature_uses(model: QuantileModel, declared: Sequence[Feature] = DEMAND_FEAT
     found = model.signature
     require_same_signature(found, Signature.of(declared, found.measure, found.quantiles))
     importance = np.asarray(model.regressor.get_feature_importance(), dtype=np.float64)
-    return pl.DataFrame(
-        [
-            (
-                feature.name,
-                position,
-                feature.source,
-                feature.kernel,
-                ", ".join(map(str, feature.window)) or None,
-                feature.availability,
-                float(importance[position]),
-                feature.description,
-            )
-            for position, feature in enumerate(declared)
-        ],
-        schema=USE_COLUMNS,
-        orient="row",
-    )
+    return declared_features(declared).with_columns(importance_percent=importance)

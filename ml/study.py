@@ -25,11 +25,11 @@ import polars as pl
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ml.evaluation import wape
-from ml.evaluation_differences import Interval, wape_difference
+from ml.evaluation_differences import Interval, is_large_enough, wape_difference
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, FEATURE_KEY, TARGET_WEEK
 from ml.forecaster import labelled, training_rows
-from ml.frame_checks import SERIES_KEY, BadFrame
+from ml.frame_checks import BadFrame
 from ml.splits import Fold, rolling_origin
 from ml.training import TrainConfig, fit, predict
 
@@ -52,8 +52,6 @@ SCHEMA: Mapping[str, pl.DataType] = MappingProxyType({
 Progress = Callable[[int, int, str], None]
 COMPLETE, PRUNED, UNJUDGED = "complete", "pruned", "unjudged"
 _DEFAULT = "default"
-_BLOCK_WEEKS = 2
-_LEAST_UNITS = 2
 # So many trials are judged on all folds before one is given up.
 _JUDGED_IN_FULL = 3
 
@@ -219,11 +217,10 @@ def _wape(forecasts: pl.DataFrame, fold: Fold) -> float:
 def _difference(trial: _Trial, default: _Trial, plan: StudyPlan) -> Interval | None:
     """WAPE of a trial less that of the default configuration; None where there are too few series or weeks to say."""
     rows = trial.forecasts.with_columns(default.forecasts["p50"].alias(_DEFAULT))
-    too_few_series = rows.select(pl.struct(SERIES_KEY).n_unique()).item() < _LEAST_UNITS
-    if too_few_series or rows[TARGET_WEEK].n_unique() < _LEAST_UNITS * _BLOCK_WEEKS:
+    if not is_large_enough(rows):
         return None
     confidence = 1 - (1 - plan.confidence) / (plan.trials - 1)
-    return wape_difference(rows, "p50", _DEFAULT, confidence=confidence, block_weeks=_BLOCK_WEEKS)
+    return wape_difference(rows, "p50", _DEFAULT, confidence=confidence)
 
 
 def _rows(

@@ -93,9 +93,10 @@ def table_ages(lake: Lake, contracts: Sequence[Contract], mapping: SourceMapping
 
 
 def _part(contract: Contract, as_of: datetime) -> str:
-    """The query of one table: a row per source."""
+    """The query of one table: a row per source that delivers to it; what is made here has no source."""
     column, clock = contract.freshness.column, f"TIMESTAMP'{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-    source = "source" if "source" in contract.column_names else "CAST(NULL AS STRING)"
+    is_delivered = contract.layer == "bronze" and "source" in contract.column_names
+    source = "source" if is_delivered else "CAST(NULL AS STRING)"
     weeks = "COLLECT_SET(week_start_date)" if contract.freshness.every_week else "CAST(ARRAY() AS ARRAY<DATE>)"
     return (
         f"SELECT '{contract.published_name}' AS name, {source} AS source, {weeks} AS weeks, "

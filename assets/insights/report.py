@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from assets.evidence import evidence_path, newest_training_set
 from assets.graph import Graph, materialise
 from assets.insights.content import Champion, ReportContent, Scope
 from assets.insights.page import figures, render
-from assets.models.evidence import evidence_path, newest_training_set
 from ml.features import FEATURE_KEY, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY
 from resources.ages import table_ages

@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
+from assets.evidence import evidence_path, newest_training_set
 from assets.graph import Graph, materialise
-from assets.models.evidence import evidence_path, newest_training_set
 from ml.comparisons import comparisons
 from resources.lake import Lake
 from resources.settings import PROJECT_ROOT

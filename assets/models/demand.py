@@ -12,8 +12,7 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
-from assets.graph import Graph, materialise
-from assets.models.evidence import (
+from assets.evidence import (
     bundle_path,
     default_config,
     evidence_path,
@@ -24,6 +23,7 @@ from assets.models.evidence import (
     too_young,
     train_config,
 )
+from assets.graph import Graph, materialise
 from checks.contracts.spark_schema import arrow_schema
 from ml.backtest import MODEL, BacktestPlan, backtest
 from ml.features import FEATURE_SET

@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
+from assets.evidence import bundle_path, newest_training_set
 from assets.graph import Graph, materialise
-from assets.models.evidence import bundle_path, newest_training_set
 from checks.contracts.spark_schema import arrow_schema
 from ml.feature_uses import feature_uses
 from ml.packaging import load_bundle

@@ -10,8 +10,8 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
+from assets.evidence import bundle_path, evidence_path, learning_rows, newest_training_set, too_young
 from assets.graph import Graph, materialise
-from assets.models.evidence import bundle_path, evidence_path, learning_rows, newest_training_set, too_young
 from ml.backtest import MODEL
 from ml.baselines import BASELINES
 from ml.features import FEATURE_KEY

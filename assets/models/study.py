@@ -9,8 +9,8 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import once
+from assets.evidence import default_config, learning_rows, newest_training_set, study_folds
 from assets.graph import Graph, materialise
-from assets.models.evidence import default_config, learning_rows, newest_training_set, study_folds
 from ml.features import FEATURE_SET
 from ml.study import Study, StudyPlan, run_study
 from resources.lake import Lake

@@ -6,6 +6,7 @@ Belongs here: the state machine and its oracle. Does not belong here: what is dr
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -83,8 +84,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.refused = 0
         self.received = 0
 
+    @abstractmethod
     def start(self) -> System:
-        raise NotImplementedError
+        """A new system that has received nothing."""
 
     @rule(file=FILES, name=NAMES, kill=KILLS, is_damaged=st.sampled_from([False, False, False, True]))
     def deliver(self, file: File, name: str, kill: Kill, is_damaged: bool) -> None:

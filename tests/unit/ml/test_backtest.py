@@ -10,7 +10,7 @@ import pytest
 
 from ml.backtest import SCORED_COLUMNS, BacktestPlan, backtest, backtest_metrics
 from ml.frame_checks import BadFrame
-from tests.unit.ml.prepared_data import SMALL, Prepared
+from tests.unit.ml.prepared_data import SLICED_SQL, SMALL, Prepared
 
 Result = tuple[pl.DataFrame, pl.DataFrame, list[tuple[int, int, str]]]
 
@@ -49,13 +49,8 @@ def test_baselines_forecast_what_they_say(prepared: Prepared, result: Result) ->
 def test_metrics_equal_sql(result: Result) -> None:
     scored, metrics, _ = result
     assert metrics.equals(backtest_metrics(scored))
-    wanted = duckdb.sql("""
-        WITH sliced AS (
-            SELECT *, 'all' AS slice FROM scored UNION ALL
-            SELECT *, 'promotion' FROM scored WHERE is_promotion UNION ALL
-            SELECT *, 'base' FROM scored WHERE NOT is_promotion UNION ALL
-            SELECT *, volume_class FROM scored UNION ALL
-            SELECT *, product_group FROM scored)
+    wanted = duckdb.sql(f"""
+        WITH sliced AS ({SLICED_SQL})
         SELECT method, cutoff_week_start_date, horizon_weeks, slice, count(*) AS row_count, sum(actual) AS actual_sum,
                100 * sum(abs(actual - p50)) / nullif(sum(actual), 0) AS wape,
                100 * (sum(p50) - sum(actual)) / nullif(sum(actual), 0) AS bias,

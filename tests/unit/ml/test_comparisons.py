@@ -12,7 +12,7 @@ from ml.backtest import BacktestPlan, backtest
 from ml.comparisons import COMPARISON_SCHEMA, comparisons
 from ml.evaluation_differences import wape_difference
 from ml.frame_checks import BadFrame
-from tests.unit.ml.prepared_data import SMALL, Prepared
+from tests.unit.ml.prepared_data import SLICED_SQL, SMALL, Prepared
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,8 @@ def table(scored: pl.DataFrame) -> pl.DataFrame:
 
 def test_errors_equal_sql(scored: pl.DataFrame, table: pl.DataFrame) -> None:
     assert table.schema == pl.Schema(COMPARISON_SCHEMA)
-    wanted = duckdb.sql("""
-        WITH sliced AS (
-            SELECT *, 'all' AS slice FROM scored UNION ALL
-            SELECT *, 'promotion' FROM scored WHERE is_promotion UNION ALL
-            SELECT *, 'base' FROM scored WHERE NOT is_promotion UNION ALL
-            SELECT *, volume_class FROM scored UNION ALL
-            SELECT *, product_group FROM scored),
+    wanted = duckdb.sql(f"""
+        WITH sliced AS ({SLICED_SQL}),
         errors AS (
             SELECT method, slice, max(cutoff_week_start_date) AS last, count(*) AS row_count, sum(actual) AS actual_sum,
                    100 * sum(abs(actual - p50)) / nullif(sum(actual), 0) AS wape
