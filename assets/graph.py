@@ -175,11 +175,19 @@ class Graph:
             NoWeekOver: set the clock later.
         """
         as_of = self.settings.as_of
-        zone_week_end = (date.fromisoformat(key) for key in reversed(self.week_keys()))
-        for start in zone_week_end:
+        for start in reversed(self.week_dates()):
             if self.week_end(start) <= as_of:
                 return start
         raise NoWeekOver(f"No business week is over at {as_of:%Y-%m-%d}: set as_of in lake.yaml to a later instant.")
+
+    def wanted_weeks(self) -> Mapping[str, tuple[date, date]]:
+        """The first and last week that the tables of each span should hold.
+
+        Raises:
+            NoWeekOver: set the clock later.
+        """
+        weeks, cutoff = self.week_dates(), self.cutoff_week()
+        return {"covered": (weeks[0], weeks[-1]), "closed": (weeks[0], cutoff), "issue": (cutoff, cutoff)}
 
     def week_end(self, start: date) -> datetime:
         """The UTC instant at which the business week that starts on `start` is over."""
@@ -228,7 +236,7 @@ def provenance(
     """What the running asset is made from: its code and the versions of the tables it depends on."""
     key = dg.AssetKey(contract.key)
     spec = context.assets_def.specs_by_key[key]
-    upstream = [contracts[_pair(dep.asset_key)] for dep in spec.deps]
+    upstream = [contracts[dep.asset_key.path[0], dep.asset_key.path[1]] for dep in spec.deps]
     through = context.partition_key_range.end if context.has_partition_key_range else None
     return Provenance(
         code=spec.code_version or "",
@@ -237,22 +245,20 @@ def provenance(
     )
 
 
-def _pair(key: dg.AssetKey) -> Key:
-    layer, name = key.path
-    return layer, name
-
-
-def week_condition(context: dg.AssetExecutionContext, contract: Contract) -> str:
-    """SQL condition of the rows of a weekly table that this run makes."""
-    weeks = context.partition_key_range
-    return f"{contract.week_column} BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}'"
-
-
 def in_weeks(context: dg.AssetExecutionContext, contract: Contract) -> pl.Expr:
-    """The same condition on a frame of the table's rows."""
+    """The rows of a weekly table that this run makes."""
     weeks = context.partition_key_range
     first, last = date.fromisoformat(weeks.start), date.fromisoformat(weeks.end)
     return pl.col(str(contract.week_column)).is_between(first, last)
+
+
+def replaced_rows(contract: Contract, weeks: dg.PartitionKeyRange, span: str, last: date) -> str:
+    """SQL condition of the rows that a run over `weeks` replaces: those, and what lies after the `last` wanted week.
+
+    Such rows come of another clock or another release. A vintage (span `issue`) stays, whatever the clock says.
+    """
+    end = "9999-12-31" if span != "issue" and weeks.end >= last.isoformat() else weeks.end
+    return f"{contract.week_column} BETWEEN DATE'{weeks.start}' AND DATE'{end}'"
 
 
 def materialise(
@@ -267,13 +273,14 @@ def materialise(
 ) -> dg.MaterializeResult:
     """Write `rows` as the new unaudited version of a table and describe what was written.
 
-    `where` is the condition of the rows that are replaced: by default the weeks of the run, or all rows of a table that
-    is not made by week. The blocking check publishes the version.
+    `where` is the condition of the rows that are replaced: by default those of the run's weeks, or all rows of a table
+    that is not made by week. The blocking check publishes the version.
     """
-    if where is None:
-        where = week_condition(context, contract) if context.assets_def.partitions_def else "TRUE"
+    if where is None and context.assets_def.partitions_def:
+        span = context.assets_def.tags_by_key[dg.AssetKey(contract.key)][WEEKS_TAG]
+        where = replaced_rows(contract, context.partition_key_range, span, graph.wanted_weeks()[span][1])
     made_from = provenance(context, lake, contract, graph.contracts)
-    version = lake.write(contract, rows, made_from, where)
+    version = lake.write(contract, rows, made_from, where or "TRUE")
     return dg.MaterializeResult(metadata={**written(contract, version, rows.height), **(metadata or {})})
 
 

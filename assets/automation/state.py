@@ -6,7 +6,6 @@ Belongs here: turning Dagster specs and Delta versions into Nodes and a State. D
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 import dagster as dg
 
@@ -22,7 +21,7 @@ from resources.verdicts import Fault, newest_audit
 def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
     """All assets of the graph, upstream first."""
     asset_graph = definitions.resolve_asset_graph()
-    wanted = _wanted_weeks(graph)
+    wanted = graph.wanted_weeks()
     nodes = []
     for key in asset_graph.toposorted_asset_keys:
         asset = asset_graph.get(key)
@@ -43,12 +42,6 @@ def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
             )
         )
     return nodes
-
-
-def _wanted_weeks(graph: Graph) -> Mapping[str, Weeks]:
-    keys = [date.fromisoformat(key) for key in graph.week_keys()]
-    cutoff = graph.cutoff_week()
-    return {"covered": (keys[0], keys[-1]), "closed": (keys[0], cutoff), "issue": (cutoff, cutoff)}
 
 
 def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.DagsterInstance) -> State:

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import when_inputs_pass
-from assets.graph import Graph, in_weeks, materialise, week_condition
+from assets.graph import Graph, in_weeks, materialise
 from ml.censoring import censored_counts
 from ml.features import compute_features
 from ml.labels import build_labels
@@ -77,12 +77,13 @@ def _promotion_plans(graph: Graph) -> dg.AssetsDefinition:
     )
     def plans(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("gold", "promotion_plans")
+        weeks = context.partition_key_range
         in_scope = group_filter(scope.product_groups)
         groups = f"SELECT product_id, product_group FROM silver.dim_product WHERE is_current AND {in_scope}"
         counts = lake.query(
             "SELECT store_id, product_group, week_start_date, kind, COUNT(*) AS products, "
             f"MIN(event_at) AS event_at, MAX(known_at) AS known_at FROM silver.fct_promotions JOIN ({groups}) "
-            f"USING (product_id) WHERE {week_condition(context, contract)} "
+            f"USING (product_id) WHERE week_start_date BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}' "
             "GROUP BY store_id, product_group, week_start_date, kind"
         )
         sizes = lake.query(f"SELECT product_group, COUNT(*) AS products FROM ({groups}) GROUP BY product_group")

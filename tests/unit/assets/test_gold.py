@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from assets.gold.demand import partial_weeks
 from assets.gold.training_sets import ordinal_of, training_rows
+from assets.graph import replaced_rows
+from checks.contracts.loader import load_contracts
 from ml.features import compute_features
 from ml.labels import build_labels
 from tests.unit.ml.demand_data import make_demand
@@ -23,6 +26,20 @@ def test_a_week_of_which_a_day_is_missing_is_partial():
 
 def test_a_week_before_the_first_or_after_the_last_receipt_is_not_one_without_demand():
     assert partial_weeks(WEEKS, date(2017, 1, 9), date(2017, 1, 22)) == [WEEKS[0], WEEKS[3], WEEKS[4]]
+
+
+@pytest.mark.parametrize(
+    ("span", "end", "until"),
+    [
+        ("closed", "2017-01-16", "9999-12-31"),
+        ("closed", "2017-01-09", "2017-01-09"),
+        ("issue", "2017-01-16", "2017-01-16"),
+    ],
+)
+def test_a_run_up_to_the_last_wanted_week_takes_what_lies_after_it(span: str, end: str, until: str):
+    labels = load_contracts()["gold", "demand_labels"]
+    found = replaced_rows(labels, dg.PartitionKeyRange("2017-01-02", end), span, date(2017, 1, 16))
+    assert found == f"target_week_start_date BETWEEN DATE'2017-01-02' AND DATE'{until}'"
 
 
 def test_a_training_set_never_holds_an_outcome_that_matures_after_its_clock():
