@@ -25,7 +25,7 @@ from ml.frame_checks import WEEK, BadFrame, require_columns
 
 FORECAST_COLUMNS = ["p10", "p50", "p90"]
 COUNT_MEASURES = frozenset({"transactions"})
-_MIDDLE_OF_JITTER = 0.5
+MIDDLE_OF_JITTER = 0.5
 
 
 class FeatureMismatch(ValueError):
@@ -185,8 +185,8 @@ def predict_raw(model: QuantileModel, frame: pl.DataFrame) -> pl.DataFrame:
     quantiles = _quantiles(model, frame)
     if model.signature.is_count:
         middle = np.floor(quantiles[:, 1])
-        lower = np.minimum(quantiles[:, 0] - _MIDDLE_OF_JITTER, middle)
-        upper = np.maximum(quantiles[:, 2] - _MIDDLE_OF_JITTER, middle)
+        lower = np.minimum(quantiles[:, 0] - MIDDLE_OF_JITTER, middle)
+        upper = np.maximum(quantiles[:, 2] - MIDDLE_OF_JITTER, middle)
         quantiles = np.column_stack([lower, middle, upper])
     quantiles[:, 1:] = np.clip(quantiles[:, 1:], 0.0, None)
     return pl.DataFrame(quantiles, schema=FORECAST_COLUMNS)
@@ -223,6 +223,16 @@ def demand_signature(measure: str, config: TrainConfig) -> Signature:
     return Signature.of(DEMAND_FEATURES, measure, config.quantiles)
 
 
+def scoring_pool(model: QuantileModel, frame: pl.DataFrame) -> Pool:
+    """The rows as the model reads them, for a prediction or an explanation of one.
+
+    Raises:
+        FeatureMismatch: the frame lacks a feature or has it with another type.
+    """
+    require_features(frame, model.signature)
+    return Pool(_inputs(frame, model.signature), cat_features=model.signature.categorical)
+
+
 def _quantiles(model: QuantileModel, frame: pl.DataFrame) -> NDArray[np.float64]:
     """The model's quantiles in ascending order, shape (n_rows, 3).
 
@@ -232,8 +242,7 @@ def _quantiles(model: QuantileModel, frame: pl.DataFrame) -> NDArray[np.float64]
     require_features(frame, model.signature)
     if not frame.height:
         return np.empty((0, len(FORECAST_COLUMNS)))
-    pool = Pool(_inputs(frame, model.signature), cat_features=model.signature.categorical)
-    predicted = np.asarray(model.regressor.predict(pool), dtype=np.float64)
+    predicted = np.asarray(model.regressor.predict(scoring_pool(model, frame)), dtype=np.float64)
     return np.sort(predicted.reshape(frame.height, -1), axis=1)
 
 
