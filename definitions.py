@@ -15,6 +15,7 @@ from assets.forecasts.demand import forecast_assets
 from assets.gold.demand import gold_assets
 from assets.gold.training_sets import training_set_assets
 from assets.graph import Graph
+from assets.insights.drivers import driver_assets
 from assets.insights.report import insight_assets
 from assets.models.comparisons import comparison_assets
 from assets.models.demand import model_assets
@@ -35,7 +36,7 @@ from resources.spark import SparkDoor
 
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
-    feature_use_assets, gate_assets, forecast_assets, insight_assets,
+    feature_use_assets, gate_assets, forecast_assets, driver_assets, insight_assets,
 )  # fmt: skip
 
 

@@ -72,10 +72,10 @@ def too_young(graph: Graph) -> str | None:
     return None
 
 
-def final_fold(graph: Graph) -> Fold:
-    """The fold that forecasts: its cutoff is the newest week that is over."""
+def final_fold(graph: Graph, cutoff: date | None = None) -> Fold:
+    """The fold that forecasts at a cutoff: the newest week that is over, or an earlier one."""
     horizon = max(graph.settings.lake.forecast.horizons_weeks)
-    return rolling_origin(known_weeks(graph), 1, horizon, 1, last_cutoff=graph.cutoff_week())[0]
+    return rolling_origin(known_weeks(graph), 1, horizon, 1, last_cutoff=cutoff or graph.cutoff_week())[0]
 
 
 def study_folds(graph: Graph) -> tuple[Fold, ...]:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "features": ("cli.features", "features", "What a feature means, and which models use it."),
     "champion": ("cli.models", "champion", "The champion model and its history."),
     "forecast": ("cli.models", "forecast", "Show issued forecasts."),
+    "drivers": ("cli.drivers", "drivers", "What the newest forecasts are made up of."),
     "report": ("cli.report", "report", "Where the newest report lies."),
     "backup": ("cli.backup", "backup", "Write the whole lake to one archive."),
     "restore": ("cli.backup", "restore", "Make the lake of an archive in an empty home."),

@@ -125,3 +125,29 @@ def with_stability(
     contribution = pl.col("contribution")
     same = pl.when(contribution > 0).then("_rising").when(contribution < 0).then("_falling")
     return joined.with_columns(same_sign_share=same).select(list(STABILITY_SCHEMA)).sort(DRIVER_KEY)
+
+
+def driver_totals(rows: pl.DataFrame) -> pl.DataFrame:
+    """Drivers and parts summed over forecasts, the largest first and what is unexplained last.
+
+    Args:
+        rows: columns of STABILITY_SCHEMA, of any forecasts.
+
+    Returns:
+        driver, part, contribution, counterfactual (null where no row has one), refit_mean, and same_sign_share: the
+        mean over rows, weighted by how large the part is in each.
+    """
+    weight = pl.col("contribution").abs()
+    has_sign = pl.col("same_sign_share").is_not_null()
+    sums = rows.group_by("driver", "part").agg(
+        pl.col("contribution").sum(),
+        *(
+            pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
+            for name in ("counterfactual", "refit_mean")
+        ),
+        same_sign_share=pl.when(has_sign.any()).then(
+            (weight * pl.col("same_sign_share")).sum() / weight.filter(has_sign).sum()
+        ),
+    )
+    is_last, is_first = pl.col("driver") == "unexplained", pl.col("part") == "average"
+    return sums.sort(is_last, ~is_first, -pl.col("contribution").abs(), "driver", "part")

@@ -92,6 +92,36 @@ def wape_by_trial(trials: pl.DataFrame) -> str:
     return _markdown(figure, f"WAPE of {rows.height} complete trials of {trials.height}")
 
 
+def driver_bars(drivers: pl.DataFrame) -> str:
+    """Bars of what each driver adds to the forecasts of an issue beyond the average one, beside the mean of refits.
+
+    Args:
+        drivers: insights.demand_drivers of one issue week.
+    """
+    shown = drivers.filter(pl.col("part") != "average")
+    _refuse_empty(shown, "drivers")
+    sums = (
+        shown.group_by("driver")
+        .agg(pl.col("contribution", "refit_mean").sum())
+        .sort(
+            pl.col("driver") == "unexplained", pl.col("contribution").abs(), "driver", descending=[False, True, False]
+        )
+    )
+    measure = str(drivers["measure"][0]).replace("_", " ")
+    places = list(range(sums.height))
+    figure, axes = _canvas(f"What makes the forecasts differ from the average one, {measure} summed over all series")
+    width = 0.4
+    for offset, column, color, label in ((0, "contribution", _MODEL, "model"), (1, "refit_mean", _RULES[1], "refits")):
+        bars = axes.bar([place + offset * width for place in places], sums[column].to_list(), width * 0.94, color=color,
+                        label=label)  # fmt: skip
+        axes.bar_label(bars, [f"{value:+,.0f}" for value in sums[column]], fontsize=8)
+    axes.axhline(0, color=_INK, linewidth=0.8)
+    axes.set_xticks([place + width / 2 for place in places], sums["driver"].to_list())
+    axes.margins(y=0.14)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
+    return _markdown(figure, f"Contribution of {', '.join(sums['driver'])} to {measure}")
+
+
 def largest_series_band(
     series: pl.DataFrame, forecasts: pl.DataFrame, method: str = "catboost", weeks: int = 26
 ) -> str:

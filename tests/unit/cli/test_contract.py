@@ -145,7 +145,7 @@ def test_impact_names_features_models_and_forecasts(
             "models.champion_history",
         },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.forecast_accuracy"},
-        "insights": {"insights.report"},
+        "insights": {"insights.demand_drivers", "insights.report"},
     }
     assert set(impact["features"]["uses"]) == {
         "quantity_units_lag_0",
