@@ -4,8 +4,10 @@ Belongs here: the aggregate series of a hierarchy, reconciliation of their forec
 Does not belong here: the base forecasts.
 
 The arithmetic is hierarchicalforecast's. Methods: `bottom_up`; `ols` (Hyndman, Ahmed, Athanasopoulos and Shang,
-Computational Statistics and Data Analysis 55, 2011); `mint_shrink` (Wickramasuriya, Athanasopoulos and Hyndman, JASA
-114, 2019), which needs fitted values.
+Computational Statistics and Data Analysis 55, 2011); `wls_struct`, which gives every series a variance in proportion to
+the number of its bottom series (Athanasopoulos, Hyndman, Kourentzes and Petropoulos, Forecasting with temporal
+hierarchies, European Journal of Operational Research 262, 2017); `mint_shrink` (Wickramasuriya, Athanasopoulos and
+Hyndman, JASA 114, 2019), which needs fitted values.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from hierarchicalforecast.utils import aggregate
 
 from ml.frame_checks import BadFrame, require_columns, require_unique
 
-Method = Literal["bottom_up", "ols", "mint_shrink"]
+Method = Literal["bottom_up", "ols", "wls_struct", "mint_shrink"]
 # Any: the library names its frames by a protocol that polars' own types do not meet.
 _METHODS: Mapping[Method, Any] = {
     "bottom_up": BottomUp(),
     "ols": MinTrace("ols"),
+    "wls_struct": MinTrace("wls_struct"),
     "mint_shrink": MinTrace("mint_shrink"),
 }
 _KEY = ("unique_id", "ds")
@@ -41,7 +44,7 @@ class Hierarchy:
     """All series of a hierarchy.
 
     Attributes:
-        series: one row per (unique_id, ds): y DOUBLE. unique_id joins the labels of a level by `/`.
+        series: one row per (unique_id, ds): y DOUBLE. unique_id: see `unique_id`.
         summing: one row per unique_id, one column per bottom series: 1 where the bottom series is part of it.
         levels: name of a level (its columns joined by `/`) to its unique_ids.
     """
@@ -49,6 +52,20 @@ class Hierarchy:
     series: pl.DataFrame
     summing: pl.DataFrame
     levels: Mapping[str, Sequence[str]]
+
+
+def unique_id(level: Sequence[str]) -> pl.Expr:
+    """The name of a series by the columns of its level, as Hive names partitions: `store=7/group=BEERS%2FALES`.
+
+    A label may hold any character and two levels the same label: no two series share a name.
+    """
+    parts = [pl.concat_str(pl.lit(f"{column}="), _encoded(column)) for column in level]
+    return pl.concat_str(parts, separator="/").alias("unique_id")
+
+
+def _encoded(column: str) -> pl.Expr:
+    text = pl.col(column).cast(pl.String)
+    return text.str.replace_all("%", "%25", literal=True).str.replace_all("/", "%2F", literal=True)
 
 
 def build_hierarchy(bottom: pl.DataFrame, levels: Sequence[Sequence[str]]) -> Hierarchy:
@@ -66,7 +83,8 @@ def build_hierarchy(bottom: pl.DataFrame, levels: Sequence[Sequence[str]]) -> Hi
     require_unique(bottom, (*labels, "ds"), "bottom series")
     if not bottom["y"].cast(pl.Float64).is_finite().fill_null(value=False).all():
         raise BadFrame("y of the bottom series holds nulls or values that are not finite.")
-    frame: Any = bottom
+    # The library joins labels by "/" and takes the names apart again.
+    frame: Any = bottom.with_columns(unique_id([column]).alias(column) for column in labels)
     summed: Any = aggregate(frame, [list(level) for level in levels])
     series, summing, tags = summed
     return Hierarchy(series, summing, {name: [str(item) for item in ids] for name, ids in tags.items()})
