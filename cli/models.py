@@ -5,10 +5,11 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from assets.insights.content import SIMPLE_RULE, method_label
+from assets.insights.content import method_label
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
 from ml.backtest import MODEL
+from ml.baselines import SIMPLE_RULE
 
 forecast = typer.Typer(help="Issued forecasts.")
 

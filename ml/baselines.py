@@ -56,6 +56,8 @@ BASELINES: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {
     "mean_8": mean_of_last_8,
     "ses": exponential_smoothing,
 }
+# Stands in while no model has passed the gate, and for groups too small for a model's medians.
+SIMPLE_RULE = "mean_8"
 
 
 def seasonal_naive(

@@ -12,6 +12,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from ml.baselines import SIMPLE_RULE
+
 ALL = "all"
 # `wape` and `bias` of the tables are percentages, as ml.evaluation computes them; figures hold fractions.
 PERCENT = 100.0
@@ -29,8 +31,6 @@ METHODS: Mapping[str, str] = {
     "ses": "Exponential smoothing",
     "seasonal_naive": "Same week a year ago",
 }
-# The simple rule that stands in while no model has passed the gate, and for groups too small for a model's medians.
-SIMPLE_RULE = "mean_8"
 SLICES: Mapping[str, str] = {
     "promotion": "Weeks on promotion",
     "base": "Weeks without promotion",

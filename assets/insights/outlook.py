@@ -18,9 +18,10 @@ from typing import Any
 import polars as pl
 
 from assets.insights import formats, sold
-from assets.insights.content import ALL, SIMPLE_RULE, ReportContent, method_label
+from assets.insights.content import ALL, ReportContent, method_label
 from assets.insights.figure import Figure, Section
 from assets.insights.totals import WHOLE_WINDOW, Range, Scaling, scaling
+from ml.baselines import SIMPLE_RULE
 
 SECTION = Section("outlook")
 EXAMPLES = 6
