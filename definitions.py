@@ -12,6 +12,7 @@ from assets.automation.jobs import jobs, schedules
 from assets.automation.sensors import sensors
 from assets.bronze.events import bronze_assets
 from assets.forecasts.demand import forecast_assets
+from assets.forecasts.totals import totals_assets
 from assets.gold.demand import gold_assets
 from assets.gold.training_sets import training_set_assets
 from assets.graph import Graph
@@ -22,6 +23,7 @@ from assets.models.demand import model_assets
 from assets.models.feature_uses import feature_use_assets
 from assets.models.gate import gate_assets
 from assets.models.study import study_assets
+from assets.models.totals import totals_backtest_assets
 from assets.silver import silver_assets
 from checks.asset_checks.audit import audit_checks
 from checks.asset_checks.freshness import freshness_checks
@@ -36,7 +38,8 @@ from resources.spark import SparkDoor
 
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
-    feature_use_assets, gate_assets, forecast_assets, driver_assets, insight_assets,
+    totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, driver_assets,
+    insight_assets,
 )  # fmt: skip
 
 

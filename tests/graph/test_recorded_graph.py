@@ -67,6 +67,7 @@ def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead
         },
         ("gold", "demand_labels"): {("gold", "demand_series"): 0},
         ("forecasts", "demand_forecasts"): {("gold", "demand_labels"): 0},
+        ("forecasts", "demand_totals"): {("gold", "demand_series"): 0},
     }
 
 
