@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import polars as pl
 import typer
 from rich.table import Table
 
@@ -10,6 +13,7 @@ from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
 from ml.backtest import MODEL
 from ml.baselines import SIMPLE_RULE
+from ml.totals import ALL
 
 forecast = typer.Typer(help="Issued forecasts.")
 
@@ -46,23 +50,31 @@ def show(
     limit: int = typer.Option(40, "--limit", min=1, help="Rows to show."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Forecasts of one issue week by the champion, or by the simple rule that stands in while there is none."""
+    """Forecasts of one issue week by the champion, or by the simple rule that stands in while there is none.
+
+    First what is expected in total of the series asked for; medians of single series do not add up to it.
+    """
     with session() as opened:
         rows = opened.lake.read("forecasts.demand_forecasts")
-    week = issue or str(rows["issue_week_start_date"].max())
-    rows = rows.filter(rows["issue_week_start_date"].cast(str) == week)
+        week = issue or str(rows["issue_week_start_date"].max())
+        totals = opened.lake.read("forecasts.demand_totals") if opened.lake.exists("forecasts.demand_totals") else None
+    rows = rows.filter(pl.col("issue_week_start_date").cast(pl.String) == week)
     method = MODEL if MODEL in rows["method"] else SIMPLE_RULE
-    rows = rows.filter(rows["method"] == method)
+    rows = rows.filter(pl.col("method") == method)
     for column, value in (("store_id", store), ("product_group", group)):
         if value is not None:
-            rows = rows.filter(rows[column].cast(str) == value)
+            rows = rows.filter(pl.col(column) == value)
     if rows.is_empty():
         stop("No forecast fits; `liftlake status` says what was issued.", WRONG_USE)
     rows = rows.sort("store_id", "product_group", "horizon_weeks")
+    expected = [] if totals is None else expected_of(totals, week, store, group)
     if as_json:
-        print_json({"issue_week_start_date": week, "method": method, "forecasts": rows.head(limit).to_dicts()})
+        shown = {"issue_week_start_date": week, "method": method, "expected": expected}
+        print_json({**shown, "forecasts": rows.head(limit).to_dicts()})
         return
     title = f"Forecasts issued after the week of {week}, {rows['measure'][0]}: {method_label(method)}"
+    if expected:
+        out.print(_expected_table(f"{title}, expected in total", expected))
     table = Table(title=title)
     for heading in ("store", "product group", "week", "P10", "P50", "P90"):
         table.add_column(heading, justify="right" if heading.startswith("P") else "left")
@@ -70,3 +82,37 @@ def show(
         band = [f"{row[name]:.1f}" for name in ("p10", "p50", "p90")]
         table.add_row(row["store_id"], row["product_group"], str(row["target_week_start_date"]), *band)
     out.print(table)
+
+
+def expected_of(totals: pl.DataFrame, week: str, store: str | None, group: str | None) -> list[dict[str, Any]]:
+    """What an issue expects of a store, a group, both or all, by target week.
+
+    Args:
+        totals: forecasts.demand_totals.
+        week: issue week, by its first day.
+        store, group: None stands for the sum over all.
+
+    Returns:
+        A dictionary per week: level, store_id, product_group, target_week_start_date, p50_sum, expected, low, high,
+        least_coverage; low, high and least_coverage are None where there is no range. No dictionary when the issue has
+        no totals.
+    """
+    numbers = ["p50_sum", "expected", "low", "high", "least_coverage"]
+    found = totals.filter(
+        pl.col("issue_week_start_date").cast(pl.String) == week,
+        pl.col("store_id") == (store or ALL),
+        pl.col("product_group") == (group or ALL),
+    ).sort("target_week_start_date")
+    facts = ("level", "store_id", "product_group", "target_week_start_date")
+    return found.select(*facts, pl.col(numbers).cast(pl.Float64)).to_dicts()
+
+
+def _expected_table(title: str, expected: list[dict[str, Any]]) -> Table:
+    table = Table(title=title)
+    for heading in ("store", "product group", "week", "expected", "range in tests", "sum of P50"):
+        table.add_column(heading, justify="left" if heading in ("store", "product group", "week") else "right")
+    for row in expected:
+        span = "" if row["low"] is None else f"{row['low']:,.1f} to {row['high']:,.1f}"
+        numbers = f"{row['expected']:,.1f}", span, f"{row['p50_sum']:,.1f}"
+        table.add_row(row["store_id"], row["product_group"], str(row["target_week_start_date"]), *numbers)
+    return table

@@ -44,6 +44,10 @@ _FORECAST = (
     "issue_week_start_date", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
     "measure", "p10", "p50", "p90", "model_version", "data_version",
 )  # fmt: skip
+_TOTALS = (
+    "issue_week_start_date", "level", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
+    "measure", "basis", "p50_sum", "expected", "low", "high", "least_coverage", "tests",
+)  # fmt: skip
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (
         "store_id", "product_group", "week_start_date", "transactions", "quantity_units", "net_sales_usd",
@@ -51,6 +55,12 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "forecasts": _FORECAST,
     "earlier": _FORECAST,
+    "totals": _TOTALS,
+    "earlier_totals": _TOTALS,
+    "tests": (
+        "method", "cutoff_week_start_date", "level", "store_id", "product_group", "horizon_weeks", "measure",
+        "actual_sum", "p50_sum", "expected",
+    ),
     "plans": ("issue_week_start_date", "store_id", "product_group", "target_week_start_date", "planned_products"),
     "scored": (
         "method", "cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "target_week_start_date",
@@ -69,7 +79,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "checks": ("table_name", "rules", "failed", "warned", "rows_audited", "outcome"),
     "freshness": ("table_name", "newest_at", "sla_days", "is_fresh"),
 }  # fmt: skip
-_NEVER_EMPTY = ("series", "forecasts", "backtest")
+_NEVER_EMPTY = ("series", "forecasts", "totals", "tests", "backtest")
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,9 @@ class ReportContent:
         series: gold.demand_series, weeks before and after `as_of`; one row per store, product group and week.
         forecasts: forecasts.demand_forecasts of one issue week, all methods.
         earlier: the same table, issues before that week; empty at the first issue.
+        totals: forecasts.demand_totals of the same issue week.
+        earlier_totals: the same table, issues before that week; may be empty.
+        tests: models.totals_backtest.
         plans: products planned on display or in the mailer for a target week as known at an issue week; columns
             `issue_week_start_date, store_id, product_group, target_week_start_date, planned_products (nullable)`.
         scored: the scored rows of the back-test (ml.backtest.SCORED_COLUMNS); may be empty.
@@ -115,7 +128,8 @@ class ReportContent:
 
     Raises:
         ValueError: a column is missing, a frame that must have rows has none, an instant is not in UTC, the
-            forecasts are of several issue weeks or measures, or `wape` is not in percent.
+            forecasts are of several issue weeks or measures, the totals are not of their issue and method, or `wape`
+            is not in percent.
     """
 
     as_of: datetime
@@ -126,6 +140,9 @@ class ReportContent:
     series: pl.DataFrame
     forecasts: pl.DataFrame
     earlier: pl.DataFrame
+    totals: pl.DataFrame
+    earlier_totals: pl.DataFrame
+    tests: pl.DataFrame
     plans: pl.DataFrame
     backtest: pl.DataFrame
     scored: pl.DataFrame
@@ -154,6 +171,8 @@ class ReportContent:
             raise ValueError(f"earlier holds issues of {self.issue_week} or later; give those before the newest only")
         if self.issued.is_empty():
             raise ValueError(f"forecasts hold no row of the method {self.method!r}; score the newest issue week first")
+        if self.totals.select("issue_week_start_date", "method").unique().rows() != [(self.issue_week, self.method)]:
+            raise ValueError(f"totals are not those of {self.method!r} at {self.issue_week}; make its totals first")
 
     def _require_frames(self) -> None:
         for name, columns in _COLUMNS.items():
@@ -178,6 +197,11 @@ class ReportContent:
     def issued(self) -> pl.DataFrame:
         """The forecast rows of the shown method."""
         return self.forecasts.filter(pl.col("method") == self.method)
+
+    @property
+    def own_tests(self) -> pl.DataFrame:
+        """The tests of totals by the shown method."""
+        return self.tests.filter(pl.col("method") == self.method, pl.col("measure") == self.measure)
 
     @property
     def issue_week(self) -> date:

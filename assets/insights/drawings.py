@@ -54,7 +54,7 @@ def sold(book: FigureBook) -> list[Drawing]:
 
 
 def outlook(book: FigureBook) -> Drawing:
-    """The total: half a year of history, the scaled forecast, its range, and the outcome."""
+    """The total: half a year of history, what is expected, its range, and the outcome."""
     title = f"Weekly {book.text('about', 'issue', 'measure')}, known and expected"
     chart = _forecast_chart(book, title, "ahead_week", "")
     history = _weeks(book, "sold_week", "measure")[-OUTLOOK_HISTORY_WEEKS:]

@@ -22,7 +22,7 @@ from resources.lake import Lake
 from resources.plots import accuracy_by_horizon, largest_series_band
 from resources.settings import PROJECT_ROOT, WEEK, Settings
 
-FOLDER = PROJECT_ROOT / "assets" / "insights"
+FOLDER, ML = PROJECT_ROOT / "assets" / "insights", PROJECT_ROOT / "ml"
 # Errors are analysed over a quarter of issues: older ones were made by older models.
 EARLIER_ISSUES = 13 * WEEK
 CHECK_COLUMNS = {
@@ -46,15 +46,17 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         "insights",
         "report",
         kinds={"python", "html"},
-        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*"), PROJECT_ROOT / "ml" / "misses.py"],
+        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*"), ML / "misses.py", ML / "totals_ranges.py"],
         deps=[
             ("gold", "demand_series"),
             ("gold", "demand_features"),
             ("gold", "training_sets"),
             ("models", "demand_backtest"),
             ("models", "demand_comparisons"),
+            ("models", "totals_backtest"),
             ("models", "champion_history"),
             ("forecasts", "demand_forecasts"),
+            ("forecasts", "demand_totals"),
             ("forecasts", "forecast_accuracy"),
             ("bronze", "ingest_ledger"),
         ],
@@ -92,6 +94,7 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
     issued = lake.read("forecasts.demand_forecasts", where=since)
     forecasts = issued.filter(pl.col("issue_week_start_date") == issue)
     earlier = issued.filter(pl.col("issue_week_start_date") < issue)
+    totals = lake.read("forecasts.demand_totals", where=since)
     champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
     keys = forecasts.select("store_id", "product_group").unique()
     return ReportContent(
@@ -103,6 +106,9 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         series=lake.read("gold.demand_series").join(keys, on=["store_id", "product_group"], how="semi"),
         forecasts=forecasts,
         earlier=earlier,
+        totals=totals.filter(pl.col("issue_week_start_date") == issue),
+        earlier_totals=totals.filter(pl.col("issue_week_start_date") < issue),
+        tests=lake.read("models.totals_backtest"),
         plans=_plans(lake, [issue, *earlier["issue_week_start_date"].unique().sort().tail(1)]),
         scored=pl.read_parquet(evidence_path(graph.settings, newest_training_set(lake, graph)["training_set_id"])),
         comparisons=lake.read("models.demand_comparisons"),

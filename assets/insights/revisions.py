@@ -1,9 +1,9 @@
 """What changed since the last issue: the newest forecast beside the one before it, for the weeks that both cover.
 
 Here: the figures of the section "What changed since last week", in total, by group and for the series that moved most.
-Not here: what will sell (outlook.py), how totals are scaled (totals.py). Nothing after `as_of` is read.
+Not here: what will sell (outlook.py), how totals come about (ml.totals). Nothing after `as_of` is read.
 
-Both issues are scaled by the same factors, so that a difference comes from the forecasts alone.
+Totals are those that each issue gave, over all series that it forecast.
 
 Tables: `revision_scope`, `revision_total` (row `all`), `revision_week` (target week), `revision_group` (group), `riser`
 and `faller` (number).
@@ -20,8 +20,8 @@ import polars as pl
 from assets.insights import formats, sold
 from assets.insights.content import ALL, ReportContent, method_label
 from assets.insights.figure import Figure, Section
-from assets.insights.outlook import scaling_of
-from assets.insights.totals import WHOLE_WINDOW, Scaling
+from assets.insights.outlook import is_outside, level_rows, window_ranges
+from ml.totals import LEVELS, MIN_TESTS
 
 SECTION = Section("changes")
 LISTED = 5
@@ -35,20 +35,19 @@ _ISSUE = "issue_week_start_date"
 def figures(content: ReportContent) -> Iterator[Figure]:
     """All figures of the section, in the page's order."""
     before = previous_issue(content)
-    if before.is_empty():
-        yield SECTION.words("revision_scope.all.reason", _why_none(content))
+    reason = why_not_compared(content, before)
+    if reason is not None:
+        yield SECTION.words("revision_scope.all.reason", reason)
         return
-    scale = scaling_of(content)
     yield SECTION.day("revision_scope.all.previous", before[_ISSUE][0])
     yield SECTION.words("revision_scope.all.model", _model(content, before))
-    weeks = scaled_weeks(content, before, scale)
+    total = revised_weeks(content, before, "total")
     series = revised_series(content, before)
     yield SECTION.count("revision_scope.all.series", series.height)
     yield SECTION.count("revision_scope.all.new_series", content.issued.select(_KEY).n_unique() - series.height)
-    groups = _groups(weeks, series)
-    yield from _total(weeks, groups, scale)
-    now = pl.when(pl.col("now").is_not_null().all()).then(pl.col("now").sum())
-    for row in weeks.group_by(_TARGET).agg(now.alias("now"), pl.col("before").sum()).sort(_TARGET).rows():
+    groups = _groups(revised_weeks(content, before, "product_group"), series)
+    yield from _total(content, total, groups)
+    for row in total.select(_TARGET, "now", "before").rows():
         yield SECTION.words(f"revision_week.{row[0]}.day", formats.short_day(row[0]))
         yield SECTION.estimate(f"revision_week.{row[0]}.now", row[1])
         yield SECTION.estimate(f"revision_week.{row[0]}.before", row[2])
@@ -67,60 +66,80 @@ def figures(content: ReportContent) -> Iterator[Figure]:
 
 
 def previous_issue(content: ReportContent) -> pl.DataFrame:
-    """The rows of the newest earlier issue; none when it has no forecast by the shown method for the same series."""
-    rows = content.earlier.filter(pl.col(_ISSUE) == pl.col(_ISSUE).max(), pl.col("measure") == content.measure)
-    shared = rows.join(content.issued, on=[*_KEY, _TARGET, "method"], how="semi")
-    return rows.clear() if shared.is_empty() else rows
+    """The rows of the newest earlier issue; none at the first issue."""
+    return content.earlier.filter(pl.col(_ISSUE) == pl.col(_ISSUE).max(), pl.col("measure") == content.measure)
 
 
-def _why_none(content: ReportContent) -> str:
+def why_not_compared(content: ReportContent, before: pl.DataFrame) -> str | None:
+    """Why an earlier issue is not compared with the newest, in a sentence; None when it is."""
     if content.earlier.is_empty():
         return "This is the first issue, so there is nothing to compare it with yet."
     newest = content.earlier[_ISSUE].max()
     assert isinstance(newest, date)
-    return (
-        f"The issue before, of the week of {formats.day(newest)}, has no forecast by the method that is shown now "
-        f"({method_label(content.method)}) for the same series and weeks, so the two are not compared."
+    issue = f"The issue before, of the week of {formats.day(newest)},"
+    if before.join(content.issued, on=[*_KEY, _TARGET, "method"], how="semi").is_empty():
+        return (
+            f"{issue} has no forecast by the method that is shown now ({method_label(content.method)}) for the same "
+            "series and weeks, so the two are not compared."
+        )
+    totals = earlier_totals(content, before)
+    if totals.is_empty():
+        return f"{issue} has no totals, so the two are not compared."
+    if (totals["tests"][0] >= MIN_TESTS) != (content.totals["tests"][0] >= MIN_TESTS):
+        return f"{issue} and the newest were not both scaled by tests, so the two are not compared."
+    return None
+
+
+def earlier_totals(content: ReportContent, before: pl.DataFrame) -> pl.DataFrame:
+    """The totals of an earlier issue by the method that is shown now."""
+    return content.earlier_totals.filter(
+        pl.col(_ISSUE).is_in(before[_ISSUE].unique().to_list()), pl.col("method") == content.method
     )
 
 
 def _model(content: ReportContent, before: pl.DataFrame) -> str:
     old = before.filter(pl.col("method") == content.method)["model_version"][0]
     if old == content.issued["model_version"][0]:
-        return "Both issues come from the same model, so every change comes from newer data or plans."
-    return "Another model version has issued since, so a change can come from the model, from newer data or from plans."
-
-
-def scaled_weeks(content: ReportContent, before: pl.DataFrame, scale: Scaling) -> pl.DataFrame:
-    """Scaled sums of both issues over the series that both hold; one row per product group and target week.
-
-    Columns `product_group, target_week_start_date, now*, before*, is_common, actual*`: `now` is null for the newest
-    known week, which only the earlier issue forecast and whose `actual` is known; `is_common` marks the weeks of both.
-    """
-    basis = pl.DataFrame(
-        [(group, method, scale.factors.get(group, 1.0)) for group, method in scale.methods.items()],
-        schema={"product_group": pl.String, "method": pl.String, "factor": pl.Float64},
-        orient="row",
+        return "Both issues come from the same model, so every change comes from newer data, tests or plans."
+    return (
+        "Another model version has issued since, so a change can come from the model, from newer data, tests or plans."
     )
-    columns = (*_KEY, _TARGET, "method")
-    old = before.select(*columns, before="p50").join(content.forecasts.select(_KEY).unique(), on=_KEY, how="semi")
-    known = content.known.select(*_KEY, pl.col("week_start_date").alias(_TARGET), _sold(content).alias("actual"))
-    rows = (
-        old.join(content.forecasts.select(*columns, now="p50"), on=columns, how="left")
-        .join(basis, on=["product_group", "method"], how="inner")
-        .join(known.filter(pl.col(_TARGET) == content.issue_week), on=[*_KEY, _TARGET], how="left")
-        .filter(pl.col("now").is_not_null() | pl.col("actual").is_not_null())
-        .sort(*columns)
+
+
+def revised_weeks(content: ReportContent, before: pl.DataFrame, level: str) -> pl.DataFrame:
+    """What both issues expect of the sums of a level; one row per product group (`all` for the total) and target week.
+
+    Columns `product_group, target_week_start_date, now*, before, is_common, actual*`: `now` is null for the newest
+    known week, which only the earlier issue forecast and whose `actual` is known; `is_common` marks the weeks of both.
+    A group that only one of the issues forecast counts nothing in the other.
+    """
+    key = ["product_group", _TARGET]
+    old = level_rows(earlier_totals(content, before), level).select(*key, before="expected")
+    new = level_rows(content.totals, level).select(*key, now="expected")
+    is_common = pl.col(_TARGET).is_in(old[_TARGET].unique().to_list()) & pl.col(_TARGET).is_in(
+        new[_TARGET].unique().to_list()
     )
     return (
-        rows.group_by("product_group", _TARGET, maintain_order=True)
-        .agg(
-            pl.when(pl.col("now").is_not_null().all()).then((pl.col("now") * pl.col("factor")).sum()).alias("now"),
-            (pl.col("before") * pl.col("factor")).sum(),
-            pl.col("now").is_not_null().all().alias("is_common"),
-            pl.when(pl.col("actual").is_not_null().all()).then(pl.col("actual").sum()).alias("actual"),
-        )
-        .sort("product_group", _TARGET)
+        old.join(new, on=key, how="full", coalesce=True)
+        .join(_newest_actual(content, before, level), on=key, how="left")
+        .with_columns(is_common=is_common, before=pl.col("before").fill_null(0.0))
+        .with_columns(now=pl.when("is_common").then(pl.col("now").fill_null(0.0)))
+        .filter(pl.col("is_common") | pl.col("actual").is_not_null())
+        .select(*key, "now", "before", "is_common", "actual")
+        .sort(key)
+    )
+
+
+def _newest_actual(content: ReportContent, before: pl.DataFrame, level: str) -> pl.DataFrame:
+    """What the newest known week sold, of the series that the earlier issue forecast for it."""
+    asked = before.filter(pl.col("method") == content.method, pl.col(_TARGET) == content.issue_week).select(_KEY)
+    known = content.known.filter(pl.col("week_start_date") == content.issue_week)
+    rows = asked.join(known.select(*_KEY, _sold(content).alias("actual")), on=_KEY, how="left")
+    return (
+        rows.with_columns(pl.col(name) if name in LEVELS[level] else pl.lit(ALL).alias(name) for name in _KEY)
+        .group_by("product_group")
+        .agg(pl.when(pl.col("actual").is_not_null().all()).then(pl.col("actual").sum()).alias("actual"))
+        .with_columns(pl.lit(content.issue_week).alias(_TARGET))
     )
 
 
@@ -171,6 +190,7 @@ def _groups(weeks: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("now", "before").sum())
         .join(newest.select("product_group", "actual", expected="before"), on="product_group", how="left")
         .join(counts, on="product_group", how="left")
+        .with_columns(pl.col("stores", "above", "below", "plan_changes").fill_null(0))
         .with_columns(
             difference=pl.col("now") - pl.col("before"),
             change=pl.when(pl.col("before") > 0).then(pl.col("now") / pl.col("before") - 1),
@@ -190,19 +210,19 @@ def _estimates(key: str, row: Mapping[str, Any]) -> Iterator[Figure]:
     yield SECTION.change(f"{key}.change", row["change"])
 
 
-def _total(weeks: pl.DataFrame, groups: pl.DataFrame, scale: Scaling) -> Iterator[Figure]:
-    targets = weeks.filter("is_common")[_TARGET].unique().sort().to_list()
-    before, now = float(groups["before"].sum()), float(groups["now"].sum())
+def _total(content: ReportContent, weeks: pl.DataFrame, groups: pl.DataFrame) -> Iterator[Figure]:
+    common, newest = weeks.filter("is_common"), weeks.filter(~pl.col("is_common"))
+    targets = common[_TARGET].to_list()
+    before, now = float(common["before"].sum()), float(common["now"].sum())
     change = sold.ratio_change(now, before)
     key = "revision_total.all"
     yield SECTION.words(f"{key}.period", formats.period(targets[0], targets[-1] + timedelta(days=6)))
     yield SECTION.count(f"{key}.weeks", len(targets))
     yield from _estimates(key, {"before": before, "now": now, "difference": now - before, "change": change})
-    span = scale.ranges.get((ALL, WHOLE_WINDOW))
-    is_clear = None if span is None else not now * span.low <= before <= now * span.high
-    yield SECTION.yes(f"{key}.is_clear", is_clear)
-    expected = None if groups["expected"].null_count() else float(groups["expected"].sum())
-    actual = None if groups["actual"].null_count() else float(groups["actual"].sum())
+    span = window_ranges(content).get(ALL)
+    bounds = {"low": None, "high": None} if span is None else {"low": now * span.low, "high": now * span.high}
+    yield SECTION.yes(f"{key}.is_clear", is_outside(before, bounds))
+    expected, actual = (None if newest.is_empty() else newest[name][0] for name in ("before", "actual"))
     yield SECTION.estimate(f"{key}.newest_expected", expected)
     yield SECTION.count(f"{key}.newest_actual", actual)
     yield SECTION.change(f"{key}.newest_over_expected", sold.ratio_change(actual, expected))

@@ -140,6 +140,19 @@ def test_all_checks_pass_and_are_at_least_the_blocking_rules(sample: SampleLake,
     assert result["passed"] >= rules
 
 
+def test_expected_values_add_up_in_another_engine(sample: SampleLake, built: dict[str, Any]):
+    with duckdb.connect() as engine:
+        engine.register("totals", sample.table("forecasts.demand_totals"))
+        gaps = engine.execute("""
+            SELECT sum(expected) FILTER (level = 'series') - sum(expected) FILTER (level = 'total'),
+                   sum(expected) FILTER (level = 'store') - sum(expected) FILTER (level = 'product_group'),
+                   sum(expected) FILTER (level = 'series')
+            FROM totals GROUP BY horizon_weeks ORDER BY horizon_weeks""").fetchall()
+    assert {(gap, other) for gap, other, _ in gaps} == {(0, 0)}
+    shown = sample.liftlake("forecast", "show")["expected"]
+    assert [row["expected"] for row in shown] == [float(total) for *_, total in gaps]
+
+
 def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[str, Any]):
     page = Path(sample.liftlake("report")["path"]).read_text(encoding="utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -147,7 +160,8 @@ def test_the_report_is_one_page_without_links(sample: SampleLake, built: dict[st
 
 
 def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str, Any]):
-    before = sample.table("forecasts.demand_forecasts")
+    tables = ("forecasts.demand_forecasts", "forecasts.demand_totals")
+    before = [sample.table(name) for name in tables]
     moved = sample.liftlake("demo", "--next-week")
     rebuilt = {row["table"]: row["weeks"] for row in moved["work"]}
     assert rebuilt["gold.demand_features"] == rebuilt["gold.demand_labels"] == ["2017-12-04", "2017-12-04"]
@@ -157,10 +171,12 @@ def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str
     assert labels.select(whole.columns).sort(FEATURE_KEY).equals(whole.sort(FEATURE_KEY))
     assert "models.demand_models" in rebuilt
     assert not {"silver.fct_receipt_lines", "models.demand_studies"} & set(rebuilt)
-    after = sample.table("forecasts.demand_forecasts")
     key = ["issue_week_start_date", "store_id", "product_group", "horizon_weeks", "method"]
-    kept = after.filter(pl.col("issue_week_start_date") == before["issue_week_start_date"][0])
-    assert kept.sort(key).equals(before.sort(key))
+    for name, old in zip(tables, before, strict=True):
+        after = sample.table(name)
+        kept = after.filter(pl.col("issue_week_start_date") == old["issue_week_start_date"][0])
+        assert after.height > kept.height > 0
+        assert kept.sort(key).equals(old.sort(key))
     accuracy = sample.table("forecasts.forecast_accuracy")
     assert set(accuracy["horizon_weeks"]) == {1}
 

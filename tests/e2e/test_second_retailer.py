@@ -123,6 +123,7 @@ def test_weekly_series_forecasts_and_a_report_come_of_it(shop: CommandLake, buil
     assert "silver.fct_promotions" not in tables
     assert tables["gold.demand_series"]["rows"] > 0
     assert tables["forecasts.demand_forecasts"]["rows"] > 0
+    assert tables["forecasts.demand_totals"]["rows"] > 0
     assert [name for name, row in tables.items() if not row["fresh"]] == []
     reasons = shop.liftlake("champion")["history"][0]["reasons"]
     assert "Too young for a model" in reasons[0]

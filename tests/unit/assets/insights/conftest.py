@@ -14,6 +14,7 @@ from tests.unit.assets.insights import small_frames as frames
 
 @pytest.fixture(scope="session")
 def base_content() -> ReportContent:
+    tests = frames.make_tests()
     return ReportContent(
         as_of=frames.AS_OF,
         lake_name="test lake",
@@ -23,6 +24,9 @@ def base_content() -> ReportContent:
         series=frames.make_series(),
         forecasts=frames.make_forecasts(),
         earlier=frames.make_earlier(),
+        totals=frames.make_totals(frames.make_forecasts(), tests),
+        earlier_totals=frames.make_totals(frames.make_earlier(), tests),
+        tests=tests,
         plans=frames.make_plans(),
         scored=frames.make_scored(),
         comparisons=frames.make_comparisons(),

@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from assets.insights.content import ReportContent
-from tests.unit.assets.insights.small_frames import AS_OF, make_backtest, make_forecasts, make_series
+from tests.unit.assets.insights.small_frames import (
+    AS_OF,
+    make_backtest,
+    make_forecasts,
+    make_series,
+    make_tests,
+    make_totals,
+)
 
 
 def test_known_weeks_end_at_as_of(base_content: ReportContent) -> None:
@@ -24,7 +31,7 @@ def test_a_missing_column_is_named(make_content: Callable[..., ReportContent]) -
         make_content(series=make_series().drop("net_sales_usd"))
 
 
-@pytest.mark.parametrize("name", ["series", "forecasts", "backtest"])
+@pytest.mark.parametrize("name", ["series", "forecasts", "totals", "tests", "backtest"])
 def test_a_needed_frame_without_rows_is_refused(
     make_content: Callable[..., ReportContent], base_content: ReportContent, name: str
 ) -> None:
@@ -53,7 +60,17 @@ def test_the_shown_method_must_have_been_issued(make_content: Callable[..., Repo
     rules_only = make_forecasts().filter(pl.col("method") != "catboost")
     with pytest.raises(ValueError, match="no row of the method 'catboost'"):
         make_content(forecasts=rules_only)
-    assert make_content(forecasts=rules_only, champion=None).method == "mean_8"
+    totals = make_totals(rules_only, make_tests())
+    assert make_content(forecasts=rules_only, totals=totals, champion=None).method == "mean_8"
+    with pytest.raises(ValueError, match="totals are not those of 'mean_8'"):
+        make_content(forecasts=rules_only, champion=None)
+
+
+def test_totals_are_of_the_newest_issue(
+    make_content: Callable[..., ReportContent], base_content: ReportContent
+) -> None:
+    with pytest.raises(ValueError, match="totals are not those of 'catboost' at 2024-03-18"):
+        make_content(totals=base_content.earlier_totals)
 
 
 def test_fractions_are_not_taken_for_percentages(make_content: Callable[..., ReportContent]) -> None:

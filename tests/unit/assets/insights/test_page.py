@@ -58,25 +58,29 @@ def test_what_sold_equals_sql(page: PageReader, base_content: ReportContent, gro
 
 
 def test_what_will_sell_equals_sql(page: PageReader, base_content: ReportContent) -> None:
-    """Scaled sums of the groups' own method; TEAS is below the scale's limit and stands on the simple rule."""
-    sums = """
-        WITH tests AS (
-            SELECT slice, method, sum(actual_sum) / sum(actual_sum * (1 + bias / 100)) AS factor
-            FROM backtest WHERE slice <> 'all' GROUP BY ALL),
-        issued AS (SELECT product_group, method, sum(p50) AS p50_sum FROM forecasts GROUP BY ALL)
-        SELECT sum(p50_sum * factor), min(p50_sum)
-        FROM issued JOIN tests ON slice = product_group AND tests.method = issued.method
-    """
-    frames = {"backtest": base_content.backtest, "forecasts": base_content.forecasts}
-    own = "(product_group = 'TEAS') = (issued.method = 'mean_8') AND issued.method <> 'naive'"
+    """Sums over single series; ranges are the lowest and highest of the four tests, around the expected value."""
+    frames = {"totals": base_content.totals, "tests": base_content.tests, "forecasts": base_content.forecasts}
     table = page.table("The next four weeks in transactions")
     total = 0.0
-    for group in GROUPS:
-        expected, _ = one_row(f"{sums} WHERE {own} AND product_group = '{group}'", **frames)
-        _, p50_sum = one_row(f"{sums} WHERE issued.method = 'catboost' AND product_group = '{group}'", **frames)
-        assert table.row(group)["Expected"] == _three_digits(expected)
-        assert table.row(group)["Sum of P50"] == _three_digits(p50_sum)
-        total += expected
+    for group in (*GROUPS, "all"):
+        own = "" if group == "all" else f"AND product_group = '{group}'"
+        (expected,) = one_row(
+            f"SELECT CAST(sum(expected) AS DOUBLE) FROM totals WHERE level = 'series' {own}", **frames
+        )
+        (p50_sum,) = one_row(f"SELECT sum(p50) FROM forecasts WHERE method = 'catboost' {own}", **frames)
+        low, high = one_row(
+            f"""
+            SELECT least(1, min(ratio)), greatest(1, max(ratio)) FROM (
+                SELECT CAST(sum(actual_sum) AS DOUBLE) / CAST(sum(expected) AS DOUBLE) AS ratio
+                FROM tests WHERE level = 'series' AND method = 'catboost' {own} GROUP BY cutoff_week_start_date)
+            """,
+            **frames,
+        )
+        row = table.row("All 3 groups" if group == "all" else group)
+        assert row["Expected"] == _three_digits(expected)
+        assert row["Range in tests"] == f"{_three_digits(expected * low)}{DASH}{_three_digits(expected * high)}"
+        assert row["Sum of P50"] == _three_digits(p50_sum)
+        total = expected
     actual, last = one_row(
         f"""
         SELECT sum(transactions) FILTER (known_at > '{AS_OF.isoformat()}'),
@@ -175,8 +179,8 @@ def test_the_page_loads_nothing(base_content: ReportContent) -> None:
 
 def test_equal_content_gives_equal_bytes_in_any_row_order(base_content: ReportContent) -> None:
     names = (
-        "series", "forecasts", "earlier", "plans", "backtest", "scored", "comparisons", "accuracy", "ledger", "checks",
-        "freshness",
+        "series", "forecasts", "earlier", "totals", "earlier_totals", "tests", "plans", "backtest", "scored",
+        "comparisons", "accuracy", "ledger", "checks", "freshness",
     )  # fmt: skip
     shuffled = {name: getattr(base_content, name).sample(fraction=1, shuffle=True, seed=5) for name in names}
     assert render(replace(base_content, **shuffled)) == render(base_content)
@@ -223,7 +227,7 @@ def test_hostile_names_stay_text(base_content: ReportContent) -> None:
         series=base_content.series.with_columns(pl.col("product_group").replace(swap)),
         **{
             name: getattr(base_content, name).with_columns(pl.col("product_group").replace(swap))
-            for name in ("forecasts", "earlier", "plans", "scored")
+            for name in ("forecasts", "earlier", "totals", "earlier_totals", "tests", "plans", "scored")
         },
         comparisons=base_content.comparisons.with_columns(pl.col("slice").replace(swap)),
         backtest=base_content.backtest.with_columns(pl.col("slice").replace(swap)),

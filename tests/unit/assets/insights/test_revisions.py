@@ -14,7 +14,7 @@ from assets.insights.content import ReportContent
 from assets.insights.figure import FigureBook
 from assets.insights.page import figures, render
 from tests.unit.assets.insights.page_reader import PageReader
-from tests.unit.assets.insights.small_frames import AS_OF, GROUPS, make_earlier, make_forecasts, make_series
+from tests.unit.assets.insights.small_frames import AS_OF, GROUPS, MONEY, make_earlier, make_forecasts, make_series
 from tests.unit.assets.insights.sql_oracle import one_row
 
 MakeContent = Callable[..., ReportContent]
@@ -27,20 +27,15 @@ def book(base_content: ReportContent) -> FigureBook:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_both_sums_equal_sql(base_content: ReportContent, book: FigureBook, group: str) -> None:
-    """Scaled by the group's own method over the weeks of both issues; TEAS stands on the simple rule."""
-    method = "mean_8" if group == "TEAS" else "catboost"
+    """Sums over single series, as issued, over the weeks of both issues."""
     now, before = one_row(
         f"""
-        WITH scale AS (
-            SELECT sum(actual_sum) / sum(actual_sum * (1 + bias / 100)) AS factor
-            FROM tests WHERE slice = '{group}' AND method = '{method}')
-        SELECT sum(issued.p50) * any_value(factor), sum(earlier.p50) * any_value(factor)
-        FROM issued JOIN earlier USING (store_id, product_group, target_week_start_date, method), scale
-        WHERE product_group = '{group}' AND method = '{method}'
+        SELECT CAST(sum(issued.expected) AS DOUBLE), CAST(sum(earlier.expected) AS DOUBLE)
+        FROM issued JOIN earlier USING (store_id, product_group, target_week_start_date)
+        WHERE product_group = '{group}'
         """,
-        tests=base_content.backtest,
-        issued=base_content.forecasts,
-        earlier=base_content.earlier,
+        issued=base_content.totals.filter(level="series"),
+        earlier=base_content.earlier_totals.filter(level="series"),
     )
     found = [book.value("revision_group", group, name) for name in ("now", "before", "difference", "change")]
     assert found == pytest.approx([now, before, now - before, now / before - 1])
@@ -53,6 +48,24 @@ def test_groups_add_up_to_the_total(book: FigureBook) -> None:
     weeks = [book.value("revision_week", week, "now") for week in book.rows("revision_week")]
     assert weeks[0] is None
     assert sum(value or 0.0 for value in weeks) == pytest.approx(book.value("revision_total", "all", "now"))
+
+
+def test_a_group_that_only_one_issue_forecasts_counts_nothing_in_the_other(
+    make_content: MakeContent, base_content: ReportContent
+) -> None:
+    older = base_content.earlier_totals
+    without = pl.concat([
+        older.filter(pl.col("product_group") != "TEAS", pl.col("level") != "total"),
+        older.filter(level="total").join(
+            older.filter(level="product_group", product_group="TEAS").select("horizon_weeks", teas="expected"),
+            on="horizon_weeks",
+        ).with_columns(expected=(pl.col("expected") - pl.col("teas")).cast(MONEY)).drop("teas"),
+    ])  # fmt: skip
+    book = FigureBook(revisions.figures(make_content(earlier_totals=without)))
+    assert (book.value("revision_group", "TEAS", "before"), book.has("revision_group", "TEAS", "change")) == (0, False)
+    for name in ("now", "before", "difference"):
+        parts = [book.value("revision_group", group, name) or 0.0 for group in book.rows("revision_group")]
+        assert sum(parts) == pytest.approx(book.value("revision_total", "all", name))
 
 
 def test_risers_and_fallers_equal_a_loop(base_content: ReportContent, book: FigureBook) -> None:
@@ -128,23 +141,30 @@ def test_a_group_has_the_reason_that_its_data_give(changes: dict[str, float | No
     assert revisions._group_reason(date(2024, 3, 18), {**row, "plan_changes": 0, **changes}) == wanted
 
 
-def test_a_clear_change_is_told_apart_from_a_small_one(make_content: MakeContent, book: FigureBook) -> None:
+def test_a_clear_change_is_told_apart_from_a_small_one(
+    make_content: MakeContent, base_content: ReportContent, book: FigureBook
+) -> None:
     assert book.text("revision_total", "all", "is_clear") == "no"
-    halved = make_earlier().with_columns((pl.col(name) / 2).alias(name) for name in ("p10", "p50", "p90"))
-    content = make_content(earlier=halved)
+    halved = base_content.earlier_totals.with_columns((pl.col("expected") / 2).cast(MONEY))
+    content = make_content(earlier_totals=halved)
     assert FigureBook(revisions.figures(content)).text("revision_total", "all", "is_clear") == "yes"
     text = " ".join(PageReader(render(content)).texts)
     assert "more than such totals missed by in tests: look at the plan again" in text
     assert "more than what such totals missed by in tests." in text
 
 
-def test_without_an_issue_to_compare_the_page_says_why(make_content: MakeContent) -> None:
+def test_without_an_issue_to_compare_the_page_says_why(make_content: MakeContent, base_content: ReportContent) -> None:
     first = PageReader(render(make_content(earlier=make_earlier().clear())))
     assert any(text.startswith("This is the first issue") for text in first.texts)
     rules = make_content(earlier=make_earlier().filter(pl.col("method") != "catboost"))
     other = PageReader(render(rules))
     assert any("has no forecast by the method that is shown now (Model (CatBoost))" in text for text in other.texts)
-    for reader in (first, other):
+    older = base_content.earlier_totals
+    without = PageReader(render(make_content(earlier_totals=older.clear())))
+    assert any("has no totals" in text for text in without.texts)
+    unscaled = PageReader(render(make_content(earlier_totals=older.with_columns(tests=pl.lit(2)))))
+    assert any("were not both scaled by tests" in text for text in unscaled.texts)
+    for reader in (first, other, without, unscaled):
         assert not [table for table in reader.tables if table.caption.startswith("By product group")]
     assert "revision_total" not in {name.split(".")[0] for name in figures(rules)["figure"]}
 
