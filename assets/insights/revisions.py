@@ -109,9 +109,9 @@ def _model(content: ReportContent, before: pl.DataFrame) -> str:
 def revised_weeks(content: ReportContent, before: pl.DataFrame, level: str) -> pl.DataFrame:
     """What both issues expect of the sums of a level; one row per product group (`all` for the total) and target week.
 
-    Columns `product_group, target_week_start_date, now*, before, is_common, actual*`: `now` is null for the newest
+    Columns `product_group, target_week_start_date, now*, before*, is_common, actual*`: `now` is null for the newest
     known week, which only the earlier issue forecast and whose `actual` is known; `is_common` marks the weeks of both.
-    A group that only one of the issues forecast counts nothing in the other.
+    What an issue does not forecast is null and adds nothing to its sums.
     """
     key = ["product_group", _TARGET]
     old = level_rows(earlier_totals(content, before), level).select(*key, before="expected")
@@ -122,8 +122,7 @@ def revised_weeks(content: ReportContent, before: pl.DataFrame, level: str) -> p
     return (
         old.join(new, on=key, how="full", coalesce=True)
         .join(_newest_actual(content, before, level), on=key, how="left")
-        .with_columns(is_common=is_common, before=pl.col("before").fill_null(0.0))
-        .with_columns(now=pl.when("is_common").then(pl.col("now").fill_null(0.0)))
+        .with_columns(is_common=is_common)
         .filter(pl.col("is_common") | pl.col("actual").is_not_null())
         .select(*key, "now", "before", "is_common", "actual")
         .sort(key)
