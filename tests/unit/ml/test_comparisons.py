@@ -57,6 +57,22 @@ def test_intervals_are_those_of_one_difference(scored: pl.DataFrame, table: pl.D
     assert found["is_sure"] == wanted.is_sure
 
 
+def test_simultaneous_intervals_share_out_the_confidence_among_groups_and_rivals(
+    scored: pl.DataFrame, table: pl.DataFrame
+) -> None:
+    groups = sorted(set(scored["product_group"]))
+    decided = table.filter(pl.col("slice").is_in(groups))
+    assert decided.height == 3 * len(groups)
+    assert table.filter(~pl.col("slice").is_in(groups))["simultaneous_lower"].null_count() == table.height - 9
+    key = ["cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "target_week_start_date", "actual"]
+    wide = scored.filter(pl.col("product_group") == groups[1]).pivot(on="method", index=key, values="p50")
+    wanted = wape_difference(wide, "catboost", "ses", confidence=1 - 0.05 / 9, units="blocks", samples=200)
+    found = decided.filter(pl.col("slice") == groups[1], pl.col("rival") == "ses").row(0, named=True)
+    assert (found["simultaneous_lower"], found["simultaneous_upper"]) == pytest.approx((wanted.lower, wanted.upper))
+    assert (decided["simultaneous_lower"] < decided["lower"]).all()
+    assert (decided["simultaneous_upper"] > decided["upper"]).all()
+
+
 def test_a_clear_gain_is_sure_and_a_tie_is_not(scored: pl.DataFrame) -> None:
     perfect = pl.when(pl.col("method") == "catboost").then(pl.col("actual")).otherwise(pl.col("actual") + 3)
     table = comparisons(scored.with_columns(p50=perfect), samples=200)
