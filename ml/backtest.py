@@ -17,9 +17,8 @@ from ml.evaluation import metrics, sliced
 from ml.evaluation_scaled import PAST_COLUMNS, VOLUME_CLASSES, past_facts, scaled_metrics
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, HORIZON, TARGET_WEEK
-from ml.forecaster import fit_calibrated, labelled
+from ml.forecaster import calibrate_baseline, fit_calibrated, labelled
 from ml.frame_checks import SERIES_KEY, WEEK, BadFrame, require_columns
-from ml.intervals import apply, calibrate, point_rows
 from ml.splits import Fold
 from ml.training import TrainConfig
 
@@ -139,16 +138,8 @@ def _model_forecasts(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan) -> pl.D
 
 def _baseline(rows: pl.DataFrame, fold: Fold, plan: BacktestPlan, method: str) -> pl.DataFrame:
     """A baseline's point forecasts with intervals calibrated on the same pairs as the model's."""
-    calibration = fold.is_calibration & is_believed()
-    held_out, test = (_with_points(rows.filter(part), plan.measure, method) for part in (calibration, fold.is_test))
-    return apply(test, calibrate(held_out, plan.coverage))
-
-
-def _with_points(rows: pl.DataFrame, measure: str, method: str) -> pl.DataFrame:
-    points = BASELINES[method](rows, measure)["point"]
-    if points.null_count():
-        raise BadFrame(f"{method} has no forecast for {points.null_count()} rows: their series have no whole week yet.")
-    return point_rows(rows.with_columns(point=points))
+    calibrated = calibrate_baseline(rows, fold, plan.measure, method, plan.coverage)
+    return calibrated.forecast(rows.filter(fold.is_test))
 
 
 def _require_test_rows(rows: pl.DataFrame, fold: Fold, horizons: list[int]) -> None:

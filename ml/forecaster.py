@@ -1,36 +1,70 @@
-"""A calibrated model: fitted, with intervals that were measured on outcomes it had not seen.
+"""Calibrated forecasters: a model or a baseline with intervals that were measured on outcomes it had not seen.
 
-Belongs here: the order of fit, calibration and refit. Does not belong here: CatBoost (ml.training), the arithmetic of
-intervals (ml.intervals), folds (ml.splits).
+Belongs here: the order of fit, calibration and refit; a model that leaves some product groups to a baseline. Does not
+belong here: CatBoost (ml.training), the arithmetic of intervals (ml.intervals), folds (ml.splits), which groups are
+left to a baseline (ml.fallback).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from ml.baselines import BASELINES
 from ml.censoring import CENSORING, is_believed
 from ml.feature_declaration import Feature
 from ml.features import DEMAND_FEATURES, FEATURE_KEY, HORIZON, TARGET_WEEK
 from ml.frame_checks import BadFrame, require_columns, require_unique
-from ml.intervals import Calibration, apply, calibrate
+from ml.intervals import Calibration, apply, calibrate, point_rows
 from ml.splits import Fold
 from ml.training import QuantileModel, TrainConfig, fit, predict_raw
+
+_ROW = "_row"
+
+
+@dataclass(frozen=True)
+class CalibratedBaseline:
+    """A baseline of ml.baselines for a measure, and how far its outer quantiles move."""
+
+    method: str
+    measure: str
+    calibration: Calibration
+
+    def forecast(self, features: pl.DataFrame) -> pl.DataFrame:
+        """The feature rows with calibrated p10, p50, p90.
+
+        Raises:
+            BadFrame: a series has no whole week yet, or a horizon was not calibrated.
+        """
+        return apply(_pointed(features, self.measure, self.method), self.calibration).drop("scale")
 
 
 @dataclass(frozen=True)
 class CalibratedModel:
-    """A model and how far its outer quantiles move."""
+    """A model, how far its outer quantiles move, and by product group the baseline that forecasts in its place."""
 
     model: QuantileModel
     calibration: Calibration
+    fallback: Mapping[str, CalibratedBaseline] = field(default_factory=dict)
 
     def forecast(self, features: pl.DataFrame) -> pl.DataFrame:
-        """The feature rows with calibrated p10, p50, p90."""
+        """The feature rows with calibrated p10, p50, p90: the model's, or the baseline's where its group falls back.
+
+        Raises:
+            FeatureMismatch: a feature is missing or has another type.
+            BadFrame: a horizon was not calibrated, or a group falls back of which a series has no whole week yet.
+        """
         raw = pl.concat([features, predict_raw(self.model, features)], how="horizontal")
-        return apply(raw, self.calibration)
+        rows = apply(raw, self.calibration)
+        return self._with_fallback(rows) if self.fallback else rows
+
+    def _with_fallback(self, rows: pl.DataFrame) -> pl.DataFrame:
+        numbered, group = rows.with_row_index(_ROW), pl.col("product_group")
+        parts = [numbered.filter(~group.is_in(list(self.fallback)))]
+        parts += [baseline.forecast(numbered.filter(group == name)) for name, baseline in self.fallback.items()]
+        return pl.concat(parts).sort(_ROW).drop(_ROW)
 
 
 def labelled(features: pl.DataFrame, labels: pl.DataFrame, measure: str) -> pl.DataFrame:
@@ -91,3 +125,30 @@ def fit_calibrated(
     raw = pl.concat([held_out.select(HORIZON, "actual"), predict_raw(first, held_out)], how="horizontal")
     final = fit(training_rows(rows, fold), features, measure, config)
     return CalibratedModel(final, calibrate(raw, coverage))
+
+
+def calibrate_baseline(
+    rows: pl.DataFrame, fold: Fold, measure: str, method: str, coverage: float = 0.8
+) -> CalibratedBaseline:
+    """A baseline with intervals learned on the same calibration pairs as a model's.
+
+    Args:
+        rows: `labelled` rows of all product groups.
+        fold: from `ml.splits.rolling_origin`.
+        measure: what is forecast.
+        method: a name of `ml.baselines.BASELINES`.
+        coverage: share of outcomes that [p10, p90] is to hold.
+
+    Raises:
+        BadFrame: a series has no whole week yet.
+        TooFewRows: a horizon has too few calibration pairs.
+    """
+    held_out = rows.filter(fold.is_calibration, is_believed())
+    return CalibratedBaseline(method, measure, calibrate(_pointed(held_out, measure, method), coverage))
+
+
+def _pointed(rows: pl.DataFrame, measure: str, method: str) -> pl.DataFrame:
+    points = BASELINES[method](rows, measure)["point"]
+    if points.null_count():
+        raise BadFrame(f"{method} has no forecast for {points.null_count()} rows: their series have no whole week yet.")
+    return point_rows(rows.with_columns(point=points))

@@ -4,6 +4,8 @@ Belongs here: normalised bytes, the version of a model, a bundle on disk written
 registries, object stores, which bundle is champion.
 
 A bundle is a folder of `model.cbm` (CatBoost's own format: data, no code) and JSON. Nothing in it is executed.
+`fallback.json` is there exactly when product groups fall back to a baseline, so that a model without fallback has one
+version whichever release packed it.
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ from pathlib import Path
 
 from catboost import CatBoostRegressor
 
-from ml.forecaster import CalibratedModel
+from ml.baselines import BASELINES
+from ml.forecaster import CalibratedBaseline, CalibratedModel
 from ml.intervals import Calibration
 from ml.training import FeatureMismatch, QuantileModel, Signature
 
-MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE, MANIFEST_FILE = (
+MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE, FALLBACK_FILE, MANIFEST_FILE = (
     "model.cbm",
     "calibration.json",
     "signature.json",
+    "fallback.json",
     "manifest.json",
 )
 _CONTENT_FILES = (MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE)
@@ -64,7 +68,7 @@ def normalised_bytes(model: QuantileModel) -> bytes:
 
 
 def model_version(fitted: CalibratedModel) -> str:
-    """SHA-256 (hex) of everything that decides a forecast: trees, calibration and signature."""
+    """SHA-256 (hex) of everything that decides a forecast: trees, calibration, signature and fallback."""
     return _version({name: _sha256(content) for name, content in _contents(fitted).items()})
 
 
@@ -73,7 +77,7 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
 
     Args:
         folder: where the bundle goes; it appears complete or not at all.
-        fitted: the model with its calibration.
+        fitted: the model with its calibration and fallback.
         manifest: how the model came about (JSON values; training set, config, data version). `files` and
             `model_version` are added.
 
@@ -110,16 +114,19 @@ def load_bundle(folder: Path, expected_version: str | None = None) -> Bundle:
         expected_version: the model version that the caller means; None takes what is there.
 
     Raises:
-        BundleError: a file is missing, extra or altered, or the version is another.
+        BundleError: a file is missing, extra or altered, the version is another, or the fallback names a baseline
+            that this release does not have.
         FeatureMismatch: the model's columns are not those of its signature.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if names != sorted([*_CONTENT_FILES, MANIFEST_FILE]):
-        raise BundleError(f"{folder} holds {names}; a bundle is {sorted([*_CONTENT_FILES, MANIFEST_FILE])}.")
-    contents = {name: (folder / name).read_bytes() for name in _CONTENT_FILES}
+    wanted = sorted([*_CONTENT_FILES, MANIFEST_FILE])
+    if sorted({*names} - {FALLBACK_FILE}) != wanted:
+        raise BundleError(f"{folder} holds {names}; a bundle is {wanted}, with {FALLBACK_FILE} where groups fall back.")
+    contents = {name: (folder / name).read_bytes() for name in names if name != MANIFEST_FILE}
     manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
     hashes = {name: _sha256(content) for name, content in contents.items()}
-    altered = [name for name in _CONTENT_FILES if manifest.get("files", {}).get(name) != hashes[name]]
+    promised = manifest.get("files", {})
+    altered = sorted(name for name in {*promised, *hashes} if promised.get(name) != hashes.get(name))
     if altered:
         raise BundleError(f"{folder}: {altered} do not match the manifest's hashes. Restore the bundle or rebuild it.")
     version = _version(hashes)
@@ -132,15 +139,39 @@ def load_bundle(folder: Path, expected_version: str | None = None) -> Bundle:
     if regressor.feature_names_ != signature.names:
         raise FeatureMismatch(f"{folder}: the model takes {regressor.feature_names_}, its signature {signature.names}.")
     calibration = Calibration.from_json(contents[CALIBRATION_FILE].decode())
-    return Bundle(CalibratedModel(QuantileModel(regressor, signature), calibration), version, manifest)
+    fallback = _fallback(contents[FALLBACK_FILE], signature.measure) if FALLBACK_FILE in contents else {}
+    return Bundle(CalibratedModel(QuantileModel(regressor, signature), calibration, fallback), version, manifest)
 
 
 def _contents(fitted: CalibratedModel) -> dict[str, bytes]:
-    return {
+    contents = {
         MODEL_FILE: normalised_bytes(fitted.model),
         CALIBRATION_FILE: fitted.calibration.to_json().encode(),
         SIGNATURE_FILE: _json_bytes(asdict(fitted.model.signature)),
     }
+    if fitted.fallback:
+        groups = {
+            group: {"method": baseline.method, "calibration": json.loads(baseline.calibration.to_json())}
+            for group, baseline in fitted.fallback.items()
+        }
+        contents[FALLBACK_FILE] = _json_bytes(groups)
+    return contents
+
+
+def _fallback(content: bytes, measure: str) -> dict[str, CalibratedBaseline]:
+    try:
+        groups = {
+            str(group): CalibratedBaseline(
+                str(item["method"]), measure, Calibration.from_json(json.dumps(item["calibration"]))
+            )
+            for group, item in json.loads(content).items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{FALLBACK_FILE} is not a fallback: {error}.") from error
+    unknown = sorted({baseline.method for baseline in groups.values()} - set(BASELINES))
+    if unknown:
+        raise BundleError(f"{FALLBACK_FILE} names the baselines {unknown}; this release has {sorted(BASELINES)}.")
+    return groups
 
 
 def _signature(content: bytes) -> Signature:
@@ -153,7 +184,7 @@ def _signature(content: bytes) -> Signature:
 
 
 def _version(hashes: Mapping[str, str]) -> str:
-    return _sha256(_json_bytes({name: hashes[name] for name in _CONTENT_FILES}))
+    return _sha256(_json_bytes(hashes))
 
 
 def _json_bytes(content: Mapping[str, object]) -> bytes:

@@ -17,9 +17,9 @@ from ml.censoring import CENSORING, is_believed
 from ml.digest import canonical_digest
 from ml.evaluation import sliced_metrics
 from ml.features import FEATURE_KEY, HORIZON, TARGET_WEEK
-from ml.forecaster import labelled
+from ml.forecaster import calibrate_baseline, labelled
 from ml.frame_checks import SERIES_KEY
-from ml.intervals import apply, calibrate, point_rows
+from ml.intervals import apply
 from ml.labels import mature
 from ml.packaging import load_bundle
 from ml.scoring import ISSUE_WEEK as ISSUE
@@ -35,6 +35,7 @@ ML = PROJECT_ROOT / "ml"
 CALIBRATION_LOOKS_BACK = 13 * WEEK
 CODE = [
     ML / "packaging.py",
+    ML / "forecaster.py",
     ML / "intervals.py",
     ML / "baselines.py",
     ML / "young.py",
@@ -119,9 +120,7 @@ def _baseline(
     except SeriesTooShort:
         calibration = stand_in_calibration(with_points(known, measure, name), horizons)
         return apply(with_points(features, measure, name), calibration)
-    held_out = known.filter(fold.is_calibration)
-    calibration = calibrate(point_rows(held_out.with_columns(point=BASELINES[name](held_out, measure)["point"])))
-    return apply(point_rows(features.with_columns(point=BASELINES[name](features, measure)["point"])), calibration)
+    return calibrate_baseline(known, fold, measure, name).forecast(features)
 
 
 def _accuracy(graph: Graph) -> dg.AssetsDefinition:

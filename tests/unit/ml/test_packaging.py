@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.forecaster import CalibratedModel, fit_calibrated
+from ml.forecaster import CalibratedModel, calibrate_baseline, fit_calibrated
 from ml.packaging import BundleError, load_bundle, model_version, normalised_bytes, save_bundle
 from ml.training import FeatureMismatch, QuantileModel
 from tests.unit.ml.prepared_data import SMALL, Prepared
@@ -62,6 +63,71 @@ def test_a_bundle_holds_data_only(folder: Path) -> None:
         "calibration.json", "manifest.json", "model.cbm", "signature.json",
     ]  # fmt: skip
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
+
+
+@pytest.fixture
+def falling_back(prepared: Prepared, fitted: CalibratedModel) -> CalibratedModel:
+    ses, naive = (
+        calibrate_baseline(prepared.rows, prepared.folds[-1], "transactions", name) for name in ("ses", "naive")
+    )
+    return replace(fitted, fallback={"g2": naive, "g1": ses})
+
+
+def test_a_fallback_is_kept_and_part_of_the_version(
+    prepared: Prepared, fitted: CalibratedModel, falling_back: CalibratedModel, tmp_path: Path
+) -> None:
+    version = save_bundle(tmp_path / "bundle", falling_back, MANIFEST)
+    assert version == model_version(falling_back) != model_version(fitted)
+    one = replace(falling_back, fallback={"g1": falling_back.fallback["g1"]})
+    assert model_version(one) not in {version, model_version(fitted)}
+    calibration = falling_back.fallback["g1"].calibration
+    wider = replace(falling_back.fallback["g1"], calibration=replace(calibration, width_floor=9.0))
+    assert model_version(replace(falling_back, fallback={**falling_back.fallback, "g1": wider})) != version
+    loaded = load_bundle(tmp_path / "bundle", version)
+    assert loaded.fitted.fallback == falling_back.fallback
+    assert loaded.fitted.forecast(prepared.features).equals(falling_back.forecast(prepared.features))
+    assert not falling_back.forecast(prepared.features).equals(fitted.forecast(prepared.features))
+
+
+def test_a_model_without_fallback_has_the_files_and_the_version_of_the_releases_before_there_was_one(
+    fitted: CalibratedModel, folder: Path
+) -> None:
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+    assert sorted(files) == ["calibration.json", "model.cbm", "signature.json"]
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    written = json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode()
+    assert load_bundle(folder).model_version == hashlib.sha256(written).hexdigest() == model_version(fitted)
+    assert load_bundle(folder).fitted.fallback == {}
+
+
+def test_a_fallback_cannot_be_added_altered_or_taken_away(
+    folder: Path, falling_back: CalibratedModel, tmp_path: Path
+) -> None:
+    save_bundle(tmp_path / "other", falling_back, MANIFEST)
+    file = tmp_path / "other" / "fallback.json"
+    shutil.copy(file, folder / "fallback.json")
+    with pytest.raises(BundleError, match=r"\['fallback.json'\] do not match"):
+        load_bundle(folder)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"ses"', b'"mean_8"'))
+    with pytest.raises(BundleError, match=r"\['fallback.json'\] do not match"):
+        load_bundle(tmp_path / "other")
+    file.unlink()
+    with pytest.raises(BundleError, match=r"\['fallback.json'\] do not match"):
+        load_bundle(tmp_path / "other")
+    # A manifest that was made to agree does not help: the version that is asked for is another.
+    manifest = json.loads((tmp_path / "other" / "manifest.json").read_bytes())
+    del manifest["files"]["fallback.json"]
+    (tmp_path / "other" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="the manifest says"):
+        load_bundle(tmp_path / "other")
+
+
+def test_a_baseline_that_this_release_does_not_have_is_refused(falling_back: CalibratedModel, tmp_path: Path) -> None:
+    unknown = replace(falling_back.fallback["g1"], method="theta")
+    save_bundle(tmp_path / "bundle", replace(falling_back, fallback={"g1": unknown}), {})
+    with pytest.raises(BundleError, match=r"names the baselines \['theta'\]; this release has"):
+        load_bundle(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("name", ["model.cbm", "calibration.json", "signature.json"])
