@@ -1,7 +1,7 @@
 """What the assets of a model share: the rows it learns from, its folds, and where its files lie.
 
-Belongs here: paths, the training set at the lake's clock, whether there are weeks enough for a model. Does not belong
-here: assets, fits and decisions.
+Belongs here: paths, the training set at the lake's clock, whether there are weeks enough for a model, which groups a
+model leaves to a baseline. Does not belong here: assets, fits and decisions.
 """
 
 import json
@@ -14,6 +14,7 @@ import polars as pl
 from assets.graph import Graph, NoWeekOver
 from ml.censoring import CENSORING
 from ml.features import FEATURE_KEY
+from ml.packaging import load_bundle
 from ml.splits import Fold, SeriesTooShort, rolling_origin
 from ml.study import folds_before
 from ml.training import TrainConfig
@@ -24,6 +25,12 @@ from resources.settings import Settings
 def bundle_path(settings: Settings, version: str) -> Path:
     """The folder of a model's files."""
     return settings.artifacts / "models" / version
+
+
+def fallback_of(settings: Settings, version: str) -> dict[str, str]:
+    """Product group to the baseline that forecasts it in the model's place, from the model's verified files."""
+    fitted = load_bundle(bundle_path(settings, version), version).fitted
+    return {group: baseline.method for group, baseline in fitted.fallback.items()}
 
 
 def evidence_path(settings: Settings, training_set_id: str) -> Path:

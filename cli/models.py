@@ -8,6 +8,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
+from assets.evidence import fallback_of
 from assets.insights.content import method_label
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
@@ -55,7 +56,7 @@ def show(
     First what is expected in total of the series asked for; medians of single series do not add up to it.
     """
     with session() as opened:
-        rows = opened.lake.read("forecasts.demand_forecasts")
+        rows, settings = opened.lake.read("forecasts.demand_forecasts"), opened.settings
         week = issue or str(rows["issue_week_start_date"].max())
         totals = opened.lake.read("forecasts.demand_totals") if opened.lake.exists("forecasts.demand_totals") else None
     rows = rows.filter(pl.col("issue_week_start_date").cast(pl.String) == week)
@@ -68,8 +69,11 @@ def show(
         stop("No forecast fits; `liftlake status` says what was issued.", WRONG_USE)
     rows = rows.sort("store_id", "product_group", "horizon_weeks")
     expected = [] if totals is None else expected_of(totals, week, store, group)
+    groups = set(rows["product_group"])
+    fallback = fallback_of(settings, rows["model_version"][0]) if method == MODEL else {}
+    fallback = {name: rule for name, rule in fallback.items() if name in groups}
     if as_json:
-        shown = {"issue_week_start_date": week, "method": method, "expected": expected}
+        shown = {"issue_week_start_date": week, "method": method, "fallback": fallback, "expected": expected}
         print_json({**shown, "forecasts": rows.head(limit).to_dicts()})
         return
     title = f"Forecasts issued after the week of {week}, {rows['measure'][0]}: {method_label(method)}"
@@ -82,6 +86,8 @@ def show(
         band = [f"{row[name]:.1f}" for name in ("p10", "p50", "p90")]
         table.add_row(row["store_id"], row["product_group"], str(row["target_week_start_date"]), *band)
     out.print(table)
+    for name, rule in fallback.items():
+        out.print(f"{name}: {method_label(rule)}, which is surely better there than the model.", highlight=False)
 
 
 def expected_of(totals: pl.DataFrame, week: str, store: str | None, group: str | None) -> list[dict[str, Any]]:

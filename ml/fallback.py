@@ -43,7 +43,7 @@ def choose_fallback(compared: pl.DataFrame) -> dict[str, str]:
 
 
 def as_issued(scored: pl.DataFrame, fallback: Mapping[str, str]) -> pl.DataFrame:
-    """Scored rows in which the model's are those that a model with this fallback issues.
+    """Scored rows in which the model's are those that a model with this fallback issues; none where it has none.
 
     Args:
         scored: rows of ml.backtest.SCORED_COLUMNS of all methods.
@@ -99,10 +99,11 @@ def _replaced(scored: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """The rows with the model's replaced by those of the issuer that `chosen` names, if it names one."""
     on = [name for name in chosen.columns if name != _ISSUER]
     marked = scored.join(chosen, on=on, how="left").with_columns(pl.col(_ISSUER).fill_null(MODEL))
-    own = marked.filter(pl.col("method") == pl.col(_ISSUER)).with_columns(method=pl.lit(MODEL))
     others = marked.filter(pl.col("method") != MODEL)
     models = scored.filter(pl.col("method") == MODEL)
-    if own.join(models, on=[CUTOFF, *SERIES_KEY, HORIZON, "actual"], how="semi").height != models.height:
+    own = marked.filter(pl.col("method") == pl.col(_ISSUER)).with_columns(method=pl.lit(MODEL))
+    own = own.join(models, on=[CUTOFF, *SERIES_KEY, HORIZON, "actual"], how="semi")
+    if own.height != models.height:
         raise BadFrame("The baselines of the fallback were not scored on the same rows as the model.")
     rows = pl.concat([own, others]).select(scored.columns)
     return rows.sort("method", CUTOFF, *SERIES_KEY, HORIZON)

@@ -7,8 +7,8 @@ measured here; all else is pooled.
 Every mean over issues and horizons weighs as the measure is defined: WAPE and bias by the actual sum (so that the
 pooled value equals the one over all rows), pinball, coverage and width by the number of rows.
 
-Tables: `backtest`, `realised`, `outcome` (method), the same with `_horizon` (method@h), `added` (rival), `slice`
-(slice). Measures: wape, bias, pinball, coverage_80, width, rows.
+Tables: `backtest`, `realised`, `outcome` (method), the same with `_horizon` (method@h), `fallback` (row `all`), `added`
+(rival), `slice` (slice). Measures: wape, bias, pinball, coverage_80, width, rows.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SILENT_BIAS = -0.9
 def figures(content: ReportContent) -> Iterator[Figure]:
     """All figures of the two sections, in the page's order."""
     yield from _backtest(content)
+    if content.fallback:
+        yield SECTION.words("fallback.all.text", _fallback(content.fallback))
     yield from _added(content)
     yield from _realised(content)
     yield from _outcome(content)
@@ -120,6 +122,16 @@ def _value_added(method: str, by_method: Mapping[str, Mapping[str, Any]]) -> Ite
     )
 
 
+def _fallback(fallback: Mapping[str, str]) -> str:
+    """Which groups the model leaves to a simple rule, and what that does to the figures."""
+    groups = [f"{group} ({method_label(rule).lower()})" for group, rule in sorted(fallback.items())]
+    return (
+        f"In {formats.plural(len(groups), 'product group')} a simple rule was surely better than the model in the "
+        f"back-test, so that the forecast takes the rule there: {', '.join(groups)}. The back-test's figures are those "
+        "of the forecast with the rule, which was chosen on the same weeks and looks a little better there than it is."
+    )
+
+
 def _realised(content: ReportContent) -> Iterator[Figure]:
     """Forecasts that were issued and have matured."""
     rows = content.accuracy.filter(pl.col("slice") == ALL)
@@ -180,7 +192,9 @@ def _slices(content: ReportContent) -> Iterator[Figure]:
     )
     listed = pl.concat([ranked.filter(~pl.col("is_group")), ranked.filter("is_group").head(MAX_SLICES)])
     yield SLICES.count("slices.all.known", ranked.height)
-    yield SLICES.count("slices.all.behind", ranked.filter(pl.col("wape") >= pl.col("rule_wape")).height)
+    # A group that falls back equals its rule: there is no model to be behind.
+    is_left = pl.col("slice").is_in(list(content.fallback))
+    yield SLICES.count("slices.all.behind", ranked.filter(~is_left, pl.col("wape") >= pl.col("rule_wape")).height)
     yield SLICES.count("slices.all.not_listed", ranked.height - listed.height)
     for row in listed.iter_rows(named=True):
         key = f"slice.{row['slice']}"
@@ -191,10 +205,11 @@ def _slices(content: ReportContent) -> Iterator[Figure]:
         yield SLICES.percent(f"{key}.error_share", row["error_share"], 0)
         yield SLICES.percent(f"{key}.rule_wape", row["rule_wape"])
         yield SLICES.words(f"{key}.rule", row["rule"] or formats.NOT_KNOWN)
-        is_behind = None if row["rule_wape"] is None else row["wape"] >= row["rule_wape"]
+        falls_back = row["slice"] in content.fallback
+        is_behind = None if row["rule_wape"] is None else row["wape"] >= row["rule_wape"] and not falls_back
         yield SLICES.yes(f"{key}.is_behind", is_behind)
         yield SLICES.yes(f"{key}.is_silent", None if row["bias"] is None else row["bias"] <= SILENT_BIAS)
-        yield from _difference(SLICES, key, row)
+        yield from _difference(SLICES, key, row, "falls back" if falls_back else None)
 
 
 def _added(content: ReportContent) -> Iterator[Figure]:
@@ -211,8 +226,8 @@ def _added(content: ReportContent) -> Iterator[Figure]:
         yield SECTION.count(f"{key}.surely_worse", sure.filter(pl.col("difference") > 0).height)
 
 
-def _difference(section: Section, key: str, row: Mapping[str, Any]) -> Iterator[Figure]:
-    """A difference of WAPE in points, its interval, and what it comes to in a word."""
+def _difference(section: Section, key: str, row: Mapping[str, Any], instead: str | None = None) -> Iterator[Figure]:
+    """A difference of WAPE in points, its interval, and what it comes to in a word: `instead` where it is given."""
     for name in ("difference", "lower", "upper"):
         yield Figure(section.name, f"{key}.{name}", row[name], _signed(row[name]))
     if row["lower"] is None:
@@ -221,7 +236,7 @@ def _difference(section: Section, key: str, row: Mapping[str, Any]) -> Iterator[
         verdict = "surely better" if row["difference"] < 0 else "surely worse"
     else:
         verdict = "open"
-    yield section.words(f"{key}.verdict", verdict)
+    yield section.words(f"{key}.verdict", instead or verdict)
     bounds = formats.NOT_KNOWN if row["lower"] is None else f"{_signed(row['lower'])} to {_signed(row['upper'])}"
     yield section.words(f"{key}.interval", bounds)
 

@@ -7,7 +7,7 @@ Not here: reading tables (the asset does it), computing figures, or layout.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -93,12 +93,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that issues forecasts, since when, and the reasons that the gate gave."""
+    """The model that issues forecasts, since when, and the reasons that the gate gave.
+
+    `fallback` is the simple rule that forecasts in its place, by product group.
+    """
 
     version: str
     since: datetime
     reasons: tuple[str, ...]
     method: str = "catboost"
+    fallback: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class ReportContent:
         scored: the scored rows of the back-test (ml.backtest.SCORED_COLUMNS); may be empty.
         comparisons: models.demand_comparisons; may be empty.
         backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
-            `coverage_80` is a fraction.
+            `coverage_80` is a fraction. Where the champion falls back, these three hold its rows as it issues them.
         accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
         champion: None while no model has passed the gate.
         ledger: bronze.ingest_ledger.
@@ -187,6 +191,11 @@ class ReportContent:
     def method(self) -> str:
         """The method whose forecast the page shows."""
         return SIMPLE_RULE if self.champion is None else self.champion.method
+
+    @property
+    def fallback(self) -> Mapping[str, str]:
+        """Product group to the simple rule that forecasts it in the model's place."""
+        return {} if self.champion is None else self.champion.fallback
 
     @property
     def measure(self) -> str:

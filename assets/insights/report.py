@@ -11,10 +11,13 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from assets.evidence import evidence_path, newest_training_set
+from assets.evidence import evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
 from assets.insights.content import Champion, ReportContent, Scope
 from assets.insights.page import figures, render
+from ml.backtest import backtest_metrics
+from ml.comparisons import comparisons
+from ml.fallback import as_issued
 from ml.features import FEATURE_KEY, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY
 from resources.ages import table_ages
@@ -46,7 +49,11 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         "insights",
         "report",
         kinds={"python", "html"},
-        code=[*FOLDER.glob("*.py"), *FOLDER.glob("templates/*"), ML / "misses.py", ML / "totals_ranges.py"],
+        code=[
+            *FOLDER.glob("*.py"),
+            *FOLDER.glob("templates/*"),
+            *(ML / f"{name}.py" for name in ("misses", "totals_ranges", "fallback")),
+        ],
         deps=[
             ("gold", "demand_series"),
             ("gold", "demand_features"),
@@ -95,7 +102,14 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
     forecasts = issued.filter(pl.col("issue_week_start_date") == issue)
     earlier = issued.filter(pl.col("issue_week_start_date") < issue)
     totals = lake.read("forecasts.demand_totals", where=since)
-    champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
+    promoted = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
+    champion = _champion(promoted, graph.settings)
+    scored, backtest, compared = with_fallback(
+        pl.read_parquet(evidence_path(graph.settings, newest_training_set(lake, graph)["training_set_id"])),
+        lake.read("models.demand_backtest"),
+        lake.read("models.demand_comparisons"),
+        champion,
+    )
     keys = forecasts.select("store_id", "product_group").unique()
     return ReportContent(
         as_of=graph.settings.as_of.astimezone(UTC),
@@ -110,11 +124,11 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         earlier_totals=totals.filter(pl.col("issue_week_start_date") < issue),
         tests=lake.read("models.totals_backtest"),
         plans=_plans(lake, [issue, *earlier["issue_week_start_date"].unique().sort().tail(1)]),
-        scored=pl.read_parquet(evidence_path(graph.settings, newest_training_set(lake, graph)["training_set_id"])),
-        comparisons=lake.read("models.demand_comparisons"),
-        backtest=lake.read("models.demand_backtest"),
+        scored=scored,
+        comparisons=compared,
+        backtest=backtest,
         accuracy=lake.read("forecasts.forecast_accuracy"),
-        champion=_champion(champion),
+        champion=champion,
         ledger=lake.read("bronze.ingest_ledger"),
         checks=check_frame(context, graph),
         freshness=freshness_frame(lake, graph),
@@ -138,10 +152,26 @@ def _plans(lake: Lake, issues: list[date]) -> pl.DataFrame:
     )
 
 
-def _champion(row: pl.DataFrame) -> Champion | None:
+def with_fallback(
+    scored: pl.DataFrame, backtest: pl.DataFrame, compared: pl.DataFrame, champion: Champion | None
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Scored rows, back-test and comparisons with the model's forecasts as the champion issues them.
+
+    The tables are of the model alone; where the champion leaves groups to a simple rule they are made anew with the
+    rule's rows there, since totals are scaled by what the issuer of each group measured.
+    """
+    if champion is None or not champion.fallback:
+        return scored, backtest, compared
+    rows = as_issued(scored, champion.fallback)
+    return rows, backtest_metrics(rows), comparisons(rows)
+
+
+def _champion(row: pl.DataFrame, settings: Settings) -> Champion | None:
     if row.is_empty():
         return None
-    return Champion(row["model_version"][0], row["decided_as_of"][0], tuple(row["reasons"][0]))
+    version = row["model_version"][0]
+    fallback = fallback_of(settings, version)
+    return Champion(version, row["decided_as_of"][0], tuple(row["reasons"][0]), fallback=fallback)
 
 
 def check_frame(context: dg.AssetExecutionContext, graph: Graph) -> pl.DataFrame:

@@ -6,6 +6,7 @@ Belongs here: the backtest and the fit as assets. Does not belong here: splits, 
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
@@ -26,8 +27,9 @@ from assets.evidence import (
 from assets.graph import Graph, materialise
 from checks.contracts.spark_schema import arrow_schema
 from ml.backtest import MODEL, BacktestPlan, backtest
+from ml.fallback import choose_fallback
 from ml.features import FEATURE_SET
-from ml.forecaster import fit_calibrated, labelled
+from ml.forecaster import calibrate_baseline, fit_calibrated, labelled
 from ml.packaging import model_version, save_bundle
 from ml.young import young_backtest
 from resources.lake import Lake
@@ -144,8 +146,13 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         "models",
         "demand_models",
         kinds={*KINDS, "mlflow"},
-        code=LEARNING_CODE,
-        deps=[("gold", "training_sets"), ("models", "demand_studies"), ("models", "demand_backtest")],
+        code=[*LEARNING_CODE, ML / "fallback.py"],
+        deps=[
+            ("gold", "training_sets"),
+            ("models", "demand_studies"),
+            ("models", "demand_backtest"),
+            ("models", "demand_comparisons"),
+        ],
         settings=[measure, default_config(graph)],
         condition=weekly_after_close(),
     )
@@ -159,13 +166,17 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
             nothing = pl.DataFrame(arrow_schema(contract).empty_table())
             return materialise(context, lake, graph, contract, nothing, where="FALSE", metadata={"no_model": reason})
         config = train_config(lake, graph)
-        rows = labelled(*learning_rows(graph, manifest), measure)
-        fitted = fit_calibrated(rows, final_fold(graph), measure, config)
+        rows, fold = labelled(*learning_rows(graph, manifest), measure), final_fold(graph)
+        fallback = choose_fallback(lake.read("models.demand_comparisons"))
+        stand_ins = {group: calibrate_baseline(rows, fold, measure, name) for group, name in fallback.items()}
+        fitted = replace(fit_calibrated(rows, fold, measure, config), fallback=stand_ins)
         version = model_version(fitted)
         folder = bundle_path(graph.settings, version)
         save_bundle(folder, fitted, {name: str(value) for name, value in manifest.items()})
         backtested = lake.read("models.demand_backtest", where=f"slice = 'all' AND method = '{MODEL}'")
-        number = registry.record(version, folder, json.loads(config.to_json()), _by_horizon(backtested))
+        card = json.dumps(fallback, sort_keys=True) if fallback else None
+        parameters = json.loads(config.to_json()) | ({"fallback": card} if card else {})
+        number = registry.record(version, folder, parameters, _by_horizon(backtested))
         row = pl.DataFrame({
             "model_version": [version],
             "training_set_id": [manifest["training_set_id"]],
@@ -176,8 +187,9 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
             "calibration": [fitted.calibration.to_json()],
             "artifact_path": [f"models/{version}"],
             "data_version": [manifest["data_version"]],
+            "fallback": pl.Series([card], dtype=pl.String),
         })  # fmt: skip
-        figures = {"model_version": version, "registry_version": number}
+        figures = {"model_version": version, "registry_version": number, "fallback": dg.MetadataValue.json(fallback)}
         return materialise(context, lake, graph, contract, row, where=f"model_version = '{version}'", metadata=figures)
 
     return demand_models

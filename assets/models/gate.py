@@ -5,15 +5,18 @@ Belongs here: what is compared with what, and the row that a decision leaves. Do
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
-from assets.evidence import bundle_path, evidence_path, learning_rows, newest_training_set, too_young
+from assets.evidence import bundle_path, evidence_path, fallback_of, learning_rows, newest_training_set, too_young
 from assets.graph import Graph, materialise
 from ml.backtest import MODEL
 from ml.baselines import BASELINES
+from ml.fallback import as_judged
 from ml.features import FEATURE_KEY
 from ml.packaging import load_bundle
 from ml.promotion import ROW_KEY, Decision, Thresholds, decide
@@ -21,7 +24,8 @@ from resources.lake import Lake
 from resources.registry import MODEL_NAME, Registry
 from resources.settings import PROJECT_ROOT
 
-GATE_CODE = [PROJECT_ROOT / "ml" / "promotion.py", PROJECT_ROOT / "assets" / "models" / "gate.py"]
+ML = PROJECT_ROOT / "ml"
+GATE_CODE = [ML / "promotion.py", ML / "fallback.py", PROJECT_ROOT / "assets" / "models" / "gate.py"]
 
 
 def gate_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -51,7 +55,8 @@ def _gate(graph: Graph) -> dg.AssetsDefinition:
             scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
             reigning = None if champion.is_empty() else champion["model_version"][0]
             rival = None if reigning is None else _champion_rows(graph, manifest, scored, reigning)
-            decision, version = judge(scored, rival), challenger["model_version"][0]
+            version = challenger["model_version"][0]
+            decision = judge(scored, rival, fallback_of(graph.settings, version))
         else:
             decision, version = Decision(promoted=False, reasons=(reason,), evidence={}), None
         row = _decision_row(graph, version, champion, history.height + 1, decision)
@@ -69,13 +74,22 @@ def _gate(graph: Graph) -> dg.AssetsDefinition:
     return champion_history
 
 
-def judge(scored: pl.DataFrame, rival: pl.DataFrame | None) -> Decision:
+def judge(scored: pl.DataFrame, rival: pl.DataFrame | None, fallback: Mapping[str, str]) -> Decision:
     """The gate on a backtest's rows: first against the baselines, then against the champion where it can be compared.
+
+    What is judged is what would be published: the model with its fallback, every fold as the other folds would have
+    it; `ml.fallback.as_judged` says which bias is left. The evidence counts the groups as `fallback.groups`.
 
     Args:
         scored: rows of all methods.
         rival: the champion's rows on what it had not learned from; None when there is no champion.
+        fallback: product group to the baseline that forecasts it in the challenger's place.
     """
+    decision = _judge(as_judged(scored, fallback) if fallback else scored, rival)
+    return replace(decision, evidence={**decision.evidence, "fallback.groups": float(len(fallback))})
+
+
+def _judge(scored: pl.DataFrame, rival: pl.DataFrame | None) -> Decision:
     own = scored.filter(pl.col("method") == MODEL)
     baselines = {name: scored.filter(pl.col("method") == name) for name in BASELINES}
     decision = decide(own, None, baselines, Thresholds())

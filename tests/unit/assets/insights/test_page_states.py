@@ -137,3 +137,42 @@ def test_a_year_ago_is_compared_only_when_known(base_content: ReportContent) -> 
     assert book.value("ahead_total", "window", "year_ago") == outcome
     assert "on the same weeks a year ago" in book.text("sentence", "ahead", "text")
     assert not FigureBook.from_frame(figures(base_content)).has("sold_total", "all", "year_ago_measure")
+
+
+def test_groups_that_fall_back_are_named_with_their_rule(
+    make_content: MakeContent, base_content: ReportContent, page: PageReader
+) -> None:
+    assert "surely better than the model" not in " ".join(page.texts)
+    assert base_content.champion is not None
+    champion = replace(base_content.champion, fallback={"TEAS": "naive", "COFFEE": "mean_8"})
+    content = make_content(champion=champion)
+    text = " ".join(PageReader(render(content)).texts)
+    assert (
+        "In 2 product groups a simple rule was surely better than the model in the back-test, so that the forecast "
+        "takes the rule there: COFFEE (mean of the last 8 weeks), TEAS (last week repeated)." in text
+    )
+    book = FigureBook.from_frame(figures(content))
+    assert (book.text("slice", "TEAS", "verdict"), book.text("slice", "TEAS", "is_behind")) == ("falls back", "no")
+    assert book.text("slice", "SOFT DRINKS", "verdict") != "falls back"
+
+
+def test_a_group_that_falls_back_is_not_behind_its_own_rule(
+    make_content: MakeContent, base_content: ReportContent
+) -> None:
+    backtest = make_backtest()
+    rule = backtest.filter(pl.col("method") == "naive", pl.col("slice") == "TEAS")
+    same = rule.with_columns(method=pl.lit("catboost"))
+    others = backtest.filter((pl.col("method") != "catboost") | (pl.col("slice") != "TEAS"))
+    backtest = pl.concat([others.with_columns(_dearer()), same])
+    assert base_content.champion is not None
+    behind = {}
+    for fallback in ({}, {"TEAS": "naive"}):
+        champion = replace(base_content.champion, fallback=fallback)
+        book = FigureBook.from_frame(figures(make_content(backtest=backtest, champion=champion)))
+        behind[len(fallback)] = (book.value("slices", "all", "behind"), book.text("slice", "TEAS", "is_behind"))
+    assert behind == {0: (1, "yes"), 1: (0, "no")}
+
+
+def _dearer() -> pl.Expr:
+    """The other rules err more, so that the one that stands in is the best of its group."""
+    return pl.when(pl.col("method") == "mean_8").then(pl.col("wape") * 3).otherwise(pl.col("wape")).alias("wape")

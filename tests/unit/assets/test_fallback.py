@@ -1,0 +1,71 @@
+"""What the gate judges and what the report tests is the model with its fallback."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from assets.insights.content import Champion
+from assets.insights.report import with_fallback
+from assets.insights.totals import scaling
+from assets.models.gate import judge
+from ml.backtest import BacktestPlan, backtest
+from ml.comparisons import comparisons
+from tests.unit.ml.fallback_data import STEADY, planted
+from tests.unit.ml.prepared_data import SMALL
+
+FALLBACK = {STEADY: "mean_8"}
+Tested = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def bare() -> Tested:
+    """Scored rows, metrics and comparisons of the model alone."""
+    steady = planted()
+    scored, metrics = backtest(steady.features, steady.labels, BacktestPlan(steady.folds, config=SMALL))
+    return scored, metrics, comparisons(scored, samples=100)
+
+
+def test_the_gate_judges_the_challenger_with_its_fallback(bare: Tested) -> None:
+    alone, packed = judge(bare[0], None, {}), judge(bare[0], None, FALLBACK)
+    assert packed.evidence["challenger.wape"] < 0.5 * alone.evidence["challenger.wape"]
+    assert (alone.evidence["fallback.groups"], packed.evidence["fallback.groups"]) == (0, 1)
+    against = "WAPE differs from that of mean_8"
+    assert any(reason.startswith(against) for reason in alone.reasons)
+    assert packed.evidence["versus_mean_8.wape"] < alone.evidence["versus_mean_8.wape"]
+
+
+def test_the_report_tests_what_the_champion_issues(bare: Tested) -> None:
+    champion = Champion("ab" * 32, datetime(2017, 9, 4, tzinfo=UTC), ("It is good.",), fallback=FALLBACK)
+    scored, metrics, compared = with_fallback(*bare, champion)
+    assert metrics.schema == bare[1].schema
+    assert compared.schema == bare[2].schema
+    own, rule = (
+        metrics.filter(pl.col("method") == name, pl.col("slice") == STEADY).drop("method")
+        for name in ("catboost", "mean_8")
+    )
+    assert own.equals(rule)
+    others = (pl.col("method") != "catboost") | ((pl.col("slice") != STEADY) & (pl.col("slice").str.starts_with("g")))
+    assert metrics.filter(others).equals(bare[1].filter(others))
+    zero = compared.filter(pl.col("slice") == STEADY, pl.col("rival") == "mean_8").row(0, named=True)
+    assert (zero["difference"], zero["is_sure"]) == (0.0, False)
+    assert scored.height == bare[0].height
+
+
+def test_totals_are_scaled_by_what_the_rule_measured_and_not_by_the_model(bare: Tested) -> None:
+    champion = Champion("ab" * 32, datetime(2017, 9, 4, tzinfo=UTC), ("It is good.",), fallback=FALLBACK)
+    _, metrics, _ = with_fallback(*bare, champion)
+    groups = ["g0", "g1", "g2"]
+    found, rule = (scaling(metrics, name, "mean_8", groups).factors for name in ("catboost", "mean_8"))
+    model = scaling(bare[1], "catboost", "mean_8", groups).factors
+    assert found[STEADY] == pytest.approx(rule[STEADY])
+    assert found[STEADY] != pytest.approx(model[STEADY], rel=0.01)
+    assert found["g1"] == model["g1"]
+
+
+def test_a_champion_without_fallback_leaves_the_tables_as_they_are(bare: Tested) -> None:
+    champion = Champion("ab" * 32, datetime(2017, 9, 4, tzinfo=UTC), ("It is good.",))
+    for who in (None, champion):
+        assert all(found is given for found, given in zip(with_fallback(*bare, who), bare, strict=True))
