@@ -34,7 +34,8 @@ def drivers(
         if value is not None:
             rows = rows.filter(pl.col(column).cast(pl.String) == value)
     if rows.is_empty():
-        stop("No forecast fits; `liftlake forecast show` lists those of the newest issue.", WRONG_USE)
+        shown = "`liftlake forecast show` lists those of the newest issue, and which groups a baseline forecasts"
+        stop(f"No forecast of the model fits; {shown}.", WRONG_USE)
     answer = summary(rows)
     if as_json:
         print_json(answer)

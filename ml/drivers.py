@@ -101,7 +101,9 @@ def driver_of(feature: Feature) -> Driver:
 def decompose(
     fitted: CalibratedModel, features: pl.DataFrame, *, declared: Sequence[Feature] = DEMAND_FEATURES
 ) -> pl.DataFrame:
-    """The parts of every forecast, and what the planned promotions of its target week change in it.
+    """The parts of every forecast of the model, and what the planned promotions of its target week change in it.
+
+    A product group that falls back to a baseline is left out: its forecasts are not the model's.
 
     Args:
         fitted: the model that forecasts.
@@ -129,7 +131,9 @@ def decompose(
     require_unique(features, FEATURE_KEY, "features")
     found = fitted.model.signature
     require_same_signature(found, Signature.of(declared, found.measure, found.quantiles))
-    rows = features.sort(FEATURE_KEY)
+    rows = features.filter(~pl.col("product_group").is_in(list(fitted.fallback))).sort(FEATURE_KEY)
+    if rows.is_empty():
+        return pl.DataFrame(schema=DRIVER_SCHEMA)
     p50 = fitted.forecast(rows)["p50"].to_numpy()
     parts = {**explained(fitted.model, rows, declared), **_unexplained(fitted.model, rows)}
     remainder = np.abs(np.sum(list(parts.values()), axis=0) - p50)

@@ -59,13 +59,14 @@ def driver_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             [ISSUE_WEEK, "issued_as_of", "measure", "model_version"],
             f"method = '{MODEL}' AND {ISSUE_WEEK} BETWEEN DATE'{weeks.start}' AND DATE'{weeks.end}'",
         ).unique()
-        if issued.is_empty():
-            nothing = pl.DataFrame(arrow_schema(contract).empty_table())
-            return materialise(context, lake, graph, contract, nothing, metadata={"no_model": "Baselines stand in."})
-        rows = pl.concat(
+        explained = [
             _explained(lake, graph, str(version), part).join(part, on=ISSUE_WEEK)
             for (version,), part in issued.sort(ISSUE_WEEK).partition_by("model_version", as_dict=True).items()
-        )
+        ]
+        if all(part.is_empty() for part in explained):
+            nothing = pl.DataFrame(arrow_schema(contract).empty_table())
+            return materialise(context, lake, graph, contract, nothing, metadata={"no_model": "Baselines stand in."})
+        rows = pl.concat(explained)
         newest = rows.filter(pl.col(ISSUE_WEEK) == rows[ISSUE_WEEK].max())
         figures = {
             "drivers": dg.MetadataValue.md(driver_bars(newest)),

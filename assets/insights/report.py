@@ -158,7 +158,7 @@ def with_fallback(
     """Scored rows, back-test and comparisons with the model's forecasts as the champion issues them.
 
     The tables are of the model alone; where the champion leaves groups to a simple rule they are made anew with the
-    rule's rows there, since totals are scaled by what the issuer of each group measured.
+    rule's rows there, since the page tests what is issued.
     """
     if champion is None or not champion.fallback:
         return scored, backtest, compared

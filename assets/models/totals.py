@@ -7,8 +7,9 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
-from assets.evidence import evidence_path, newest_training_set
+from assets.evidence import evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
+from ml.fallback import as_issued
 from ml.totals_ranges import wape_by_level
 from ml.totals_tables import totals_backtest as expected_in_tests
 from resources.lake import Lake
@@ -16,7 +17,8 @@ from resources.settings import PROJECT_ROOT
 
 ML = PROJECT_ROOT / "ml"
 TOTALS_CODE = [
-    ML / f"{name}.py" for name in ("totals", "totals_ranges", "totals_tables", "reconciliation", "kernels", "baselines")
+    ML / f"{name}.py"
+    for name in ("totals", "totals_ranges", "totals_tables", "reconciliation", "kernels", "baselines", "fallback")
 ]
 
 
@@ -29,13 +31,22 @@ def totals_backtest_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         "totals_backtest",
         kinds={"polars"},
         code=TOTALS_CODE,
-        deps=[("models", "demand_backtest"), ("gold", "training_sets"), ("gold", "demand_series")],
+        deps=[
+            ("models", "demand_backtest"),
+            ("models", "champion_history"),
+            ("gold", "training_sets"),
+            ("gold", "demand_series"),
+        ],
         settings=[measure],
         condition=weekly_after_close(),
     )
     def totals_backtest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         manifest = newest_training_set(lake, graph)
         scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
+        champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal")["model_version"]
+        if len(champion):
+            # A group is scaled by what its issuer measured.
+            scored = as_issued(scored, fallback_of(graph.settings, champion[-1]))
         rows = expected_in_tests(scored, lake.read("gold.demand_series"), measure)
         errors = wape_by_level(rows)
         # The model's where it was tested, else the simple rule's.

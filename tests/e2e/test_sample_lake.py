@@ -21,6 +21,7 @@ import pytest
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.presence import present
+from ml.fallback import choose_fallback
 from ml.features import FEATURE_KEY
 from ml.labels import build_labels
 from resources.locks import file_lock
@@ -83,6 +84,14 @@ def test_the_model_is_trained_as_the_study_chose(sample: SampleLake, built: dict
     assert json.loads(chosen).items() <= json.loads(parameters).items()
     backtested = sample.table("models.demand_backtest")["cutoff_week_start_date"]
     assert trials["last_target_week_start_date"].unique().to_list() == [backtested.min()]
+
+
+def test_the_model_leaves_to_baselines_what_the_comparisons_say(sample: SampleLake, built: dict[str, Any]):
+    wanted = choose_fallback(sample.table("models.demand_comparisons"))
+    (fallback,) = sample.table("models.demand_models")["fallback"].to_list()
+    assert json.loads(fallback or "{}") == wanted
+    shown = sample.liftlake("forecast", "show")
+    assert (shown["method"], shown["fallback"]) == ("catboost", wanted)
 
 
 def test_a_feature_names_the_models_that_use_it(sample: SampleLake, built: dict[str, Any]):

@@ -128,7 +128,7 @@ def test_weekly_series_forecasts_and_a_report_come_of_it(shop: CommandLake, buil
     reasons = shop.liftlake("champion")["history"][0]["reasons"]
     assert "Too young for a model" in reasons[0]
     shown = shop.liftlake("forecast", "show", "--store", "United Kingdom")
-    assert shown["method"] == "mean_8"
+    assert (shown["method"], shown["fallback"]) == ("mean_8", {})
     assert all(row["p10"] <= row["p50"] <= row["p90"] for row in shown["forecasts"])
     assert (shop.home / "artifacts" / "report" / "report.html").exists()
     verdict = shop.liftlake("check", "--all")

@@ -9,10 +9,13 @@ import pytest
 
 from assets.insights.content import Champion
 from assets.insights.report import with_fallback
-from assets.insights.totals import scaling
 from assets.models.gate import judge
-from ml.backtest import BacktestPlan, backtest
+from ml.backtest import CUTOFF, BacktestPlan, backtest
 from ml.comparisons import comparisons
+from ml.fallback import as_issued
+from ml.features import HORIZON
+from ml.series import DECIMAL
+from ml.totals import group_factors, level_sums
 from tests.unit.ml.fallback_data import STEADY, planted
 from tests.unit.ml.prepared_data import SMALL
 
@@ -55,14 +58,18 @@ def test_the_report_tests_what_the_champion_issues(bare: Tested) -> None:
 
 
 def test_totals_are_scaled_by_what_the_rule_measured_and_not_by_the_model(bare: Tested) -> None:
-    champion = Champion("ab" * 32, datetime(2017, 9, 4, tzinfo=UTC), ("It is good.",), fallback=FALLBACK)
-    _, metrics, _ = with_fallback(*bare, champion)
-    groups = ["g0", "g1", "g2"]
-    found, rule = (scaling(metrics, name, "mean_8", groups).factors for name in ("catboost", "mean_8"))
-    model = scaling(bare[1], "catboost", "mean_8", groups).factors
+    issued = as_issued(bare[0], FALLBACK)
+    found, rule, model = (_factors(*of) for of in ((issued, "catboost"), (issued, "mean_8"), (bare[0], "catboost")))
     assert found[STEADY] == pytest.approx(rule[STEADY])
     assert found[STEADY] != pytest.approx(model[STEADY], rel=0.01)
     assert found["g1"] == model["g1"]
+
+
+def _factors(scored: pl.DataFrame, method: str) -> dict[str, float]:
+    rows = scored.with_columns(actual_sum=pl.col("actual").cast(DECIMAL), p50_sum=pl.col("p50").cast(DECIMAL))
+    sums = level_sums(rows, ["method", CUTOFF, HORIZON], ["actual_sum", "p50_sum"])
+    found = group_factors(sums.filter(pl.col("level") == "product_group"), method).filter(pl.col("basis") == method)
+    return dict(found.select("product_group", "factor").iter_rows())
 
 
 def test_a_champion_without_fallback_leaves_the_tables_as_they_are(bare: Tested) -> None:

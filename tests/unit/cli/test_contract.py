@@ -145,13 +145,8 @@ def test_impact_names_features_models_and_forecasts(
             "models.feature_uses",
             "models.champion_history",
         },
-<<<<<<< HEAD
-        "forecasts": {"forecasts.demand_forecasts", "forecasts.forecast_accuracy"},
-        "insights": {"insights.demand_drivers", "insights.report"},
-=======
         "forecasts": {"forecasts.demand_forecasts", "forecasts.demand_totals", "forecasts.forecast_accuracy"},
-        "insights": {"insights.report"},
->>>>>>> 67eca94 (models.totals_backtest and forecasts.demand_totals: expected values at every level, whose sums are blocking rules)
+        "insights": {"insights.demand_drivers", "insights.report"},
     }
     assert set(impact["features"]["uses"]) == {
         "quantity_units_lag_0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,7 +19,7 @@ from cli.drivers import summary
 from ml.driver_stability import Refits, refits, with_stability
 from ml.drivers import decompose
 from ml.features import compute_features
-from ml.forecaster import fit_calibrated, labelled, training_rows
+from ml.forecaster import calibrate_baseline, fit_calibrated, labelled, training_rows
 from ml.labels import build_labels
 from ml.packaging import model_version
 from ml.splits import rolling_origin
@@ -31,15 +32,15 @@ CONTRACT = load_contracts()["insights", "demand_drivers"]
 HORIZONS = (1, 2)
 
 
-@pytest.fixture(scope="module")
-def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
+def made(*left_to_ses: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """insights.demand_drivers of one issue and forecasts.demand_forecasts of it and one before."""
     demand = make_demand(seed=21, weeks=34, stores=4, groups=2)
     features = compute_features(demand.series, demand.plans, demand.weeks[4:], HORIZONS)
     rows = labelled(features, build_labels(demand.series, HORIZONS), "transactions")
     fold = rolling_origin(demand.weeks, 1, 2, 2, calibration_weeks=4, min_train_cutoffs=5)[-1]
     config = TrainConfig(iterations=8, depth=3, learning_rate=0.3, thread_count=1)
-    fitted = fit_calibrated(rows, fold, "transactions", config)
+    ses = calibrate_baseline(rows, fold, "transactions", "ses")
+    fitted = replace(fit_calibrated(rows, fold, "transactions", config), fallback=dict.fromkeys(left_to_ses, ses))
     models = refits(training_rows(rows, fold), "transactions", config, Refits(count=2))
     issues = features.filter(pl.col("week_start_date").is_in(demand.weeks[-2:]))
     newest = issues.filter(pl.col("week_start_date") == demand.weeks[-1])
@@ -48,6 +49,11 @@ def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     drivers = with_stability(decompose(fitted, newest), newest, models).with_columns(stamped)
     forecasts = fitted.forecast(issues).rename({"week_start_date": "issue_week_start_date"})
     return drivers, forecasts.with_columns(stamped).with_columns(method=pl.lit("catboost"))
+
+
+@pytest.fixture(scope="module")
+def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
+    return made()
 
 
 def broken_rules(drivers: pl.DataFrame, forecasts: pl.DataFrame) -> set[str]:
@@ -70,6 +76,16 @@ def test_what_the_model_says_fulfils_the_contract(tables: tuple[pl.DataFrame, pl
     drivers, forecasts = tables
     assert drivers["issue_week_start_date"].n_unique() == 1 < forecasts["issue_week_start_date"].n_unique()
     assert broken_rules(drivers, forecasts) == set()
+
+
+def test_a_group_that_falls_back_has_no_drivers_and_breaks_no_rule(tables: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    drivers, forecasts = made("g1")
+    assert forecasts["product_group"].unique().sort().to_list() == ["g0", "g1"]
+    assert drivers["product_group"].unique().to_list() == ["g0"]
+    assert broken_rules(drivers, forecasts) == set()
+    own = tables[0].filter(pl.col("product_group") == "g0")
+    assert drivers.drop("model_version").equals(own.drop("model_version"))
+    assert made("g0", "g1")[0].is_empty()
 
 
 @pytest.mark.parametrize(

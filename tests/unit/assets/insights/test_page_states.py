@@ -159,7 +159,7 @@ def test_groups_that_fall_back_are_named_with_their_rule(
 def test_a_group_that_falls_back_is_not_behind_its_own_rule(
     make_content: MakeContent, base_content: ReportContent
 ) -> None:
-    backtest = make_backtest()
+    backtest = base_content.backtest
     rule = backtest.filter(pl.col("method") == "naive", pl.col("slice") == "TEAS")
     same = rule.with_columns(method=pl.lit("catboost"))
     others = backtest.filter((pl.col("method") != "catboost") | (pl.col("slice") != "TEAS"))
