@@ -167,6 +167,7 @@ def test_a_table_of_other_columns_is_replaced_whole_or_not_at_all(lake: Lake):
         lake.spark.sql("DROP TABLE IF EXISTS gold_audit.reshaped")
 
 
+@pytest.mark.spark
 def test_a_column_that_may_be_empty_is_added_and_old_rows_stay(lake: Lake):
     new = load_contracts()["gold", "training_sets"]
     new = replace(new, name="grown")
