@@ -12,11 +12,11 @@ from assets.insights.report import with_fallback
 from assets.models.gate import judge
 from ml.backtest import CUTOFF, BacktestPlan, backtest
 from ml.comparisons import comparisons
-from ml.fallback import as_issued
+from ml.fallback import as_issued, choose_fallback
 from ml.features import HORIZON
 from ml.series import DECIMAL
 from ml.totals import group_factors, level_sums
-from tests.unit.ml.fallback_data import STEADY, planted
+from tests.unit.ml.fallback_data import STEADY, noise, planted
 from tests.unit.ml.prepared_data import SMALL
 
 FALLBACK = {STEADY: "mean_8"}
@@ -38,6 +38,20 @@ def test_the_gate_judges_the_challenger_with_its_fallback(bare: Tested) -> None:
     against = "WAPE differs from that of mean_8"
     assert any(reason.startswith(against) for reason in alone.reasons)
     assert packed.evidence["versus_mean_8.wape"] < alone.evidence["versus_mean_8.wape"]
+
+
+def test_a_model_that_one_group_keeps_out_is_promoted_with_its_fallback() -> None:
+    """A third of the others' error in three groups, three times theirs in the fourth."""
+    rows = noise(1, "abcd", stores=20, folds=6, stays=0.0)
+    is_own, is_bad = pl.col("method") == "catboost", pl.col("product_group") == "a"
+    share = pl.when(is_own & is_bad).then(3.0).when(is_own).then(1 / 3).otherwise(1.0)
+    rows = rows.with_columns(p50=pl.col("actual") + share * (pl.col("p50") - pl.col("actual")))
+    reach = pl.when(is_own & ~is_bad).then(2.2).otherwise(6.5)
+    rows = rows.with_columns(p10=pl.col("p50") - reach, p90=pl.col("p50") + reach)
+    fallback = choose_fallback(comparisons(rows, samples=100))
+    assert list(fallback) == ["a"]
+    alone, packed = judge(rows, None, {}), judge(rows, None, fallback)
+    assert (alone.promoted, packed.promoted) == (False, True), packed.reasons
 
 
 def test_the_report_tests_what_the_champion_issues(bare: Tested) -> None:
