@@ -61,15 +61,12 @@ class Calibration:
         class_edges: levels (mean of the three quantiles) that separate the classes of volume, ascending.
         width_floor: added to each row's scale, in units of the measure.
         cells: one per horizon and class.
-        total_ratios: per horizon, sum of outcomes over sum of p50 on the calibration rows. The sum of medians of
-            small counts lies below the sum of outcomes; a total over series is `ratio * sum(p50)`.
     """
 
     coverage: float
     class_edges: tuple[float, ...]
     width_floor: float
     cells: tuple[Cell, ...]
-    total_ratios: tuple[tuple[int, float], ...]
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
@@ -82,7 +79,8 @@ class Calibration:
         try:
             content["cells"] = tuple(Cell(**cell) for cell in content["cells"])
             content["class_edges"] = tuple(content["class_edges"])
-            content["total_ratios"] = tuple((int(h), float(ratio)) for h, ratio in content["total_ratios"])
+            # Bundles of earlier releases hold ratios that nothing read.
+            content.pop("total_ratios", None)
             return cls(**content)
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not a calibration: {error}.") from error
@@ -120,7 +118,7 @@ def calibrate(rows: pl.DataFrame, coverage: float = 0.8) -> Calibration:
             chosen = at_horizon & (classes == volume_class)
             own = scores[chosen] if chosen.sum() >= _LEAST_ROWS else scores[at_horizon]
             cells.append(Cell(int(horizon), volume_class, _conformal_quantile(own, coverage), len(own)))
-    return Calibration(coverage, edges, floor, tuple(cells), _total_ratios(rows))
+    return Calibration(coverage, edges, floor, tuple(cells))
 
 
 def apply(rows: pl.DataFrame, calibration: Calibration) -> pl.DataFrame:
@@ -201,8 +199,3 @@ def _require_ordered(values: NDArray[np.float64], actual: NDArray[np.float64] | 
         raise BadFrame("Quantiles or outcomes are null or not finite.")
     if (np.diff(values, axis=1) < 0).any():
         raise BadFrame("Raw quantiles cross; sort them first (ml.training.predict_raw does).")
-
-
-def _total_ratios(rows: pl.DataFrame) -> tuple[tuple[int, float], ...]:
-    sums = rows.group_by(_HORIZON).agg(pl.col("actual").cast(pl.Float64).sum(), pl.col("p50").sum()).sort(_HORIZON)
-    return tuple((int(h), float(actual / p50) if p50 > 0 else 1.0) for h, actual, p50 in sums.iter_rows())

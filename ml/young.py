@@ -60,12 +60,7 @@ def stand_in_calibration(known: pl.DataFrame, horizons: Sequence[int], coverage:
             for cell in measured.cells
             if cell.horizon_weeks == nearest
         ]
-    ratios = dict(measured.total_ratios)
-    return replace(
-        measured,
-        cells=tuple(sorted(cells, key=lambda cell: (cell.horizon_weeks, cell.volume_class))),
-        total_ratios=tuple((horizon, ratios.get(horizon, 1.0)) for horizon in sorted({*horizons, *ratios})),
-    )
+    return replace(measured, cells=tuple(sorted(cells, key=lambda cell: (cell.horizon_weeks, cell.volume_class))))
 
 
 def poisson_calibration(rows: pl.DataFrame, horizons: Sequence[int], coverage: float = 0.8) -> Calibration:
@@ -74,7 +69,7 @@ def poisson_calibration(rows: pl.DataFrame, horizons: Sequence[int], coverage: f
     scales = rows["scale"] if "scale" in rows.columns and rows.height else pl.Series([0.0])
     cells = tuple(Cell(horizon, 0, shift, 0) for horizon in sorted(horizons))
     floor = _FLOOR_SHARE * float(scales.cast(pl.Float64).to_numpy().mean())
-    return Calibration(coverage, (), floor, cells, tuple((horizon, 1.0) for horizon in sorted(horizons)))
+    return Calibration(coverage, (), floor, cells)
 
 
 def young_backtest(

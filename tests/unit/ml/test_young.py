@@ -52,7 +52,7 @@ def test_a_horizon_with_outcomes_is_calibrated_and_a_later_one_is_wider_by_the_r
     for (horizon, volume_class), cell in shifts.items():
         assert cell.shift == pytest.approx(shifts[1, volume_class].shift * math.sqrt(horizon))
         assert (cell.row_count == 0) == (horizon > 1)
-    assert [horizon for horizon, _ in found.total_ratios] == [1, 2, 4]
+    assert sorted({horizon for horizon, _ in shifts}) == [1, 2, 4]
 
 
 def test_a_lake_of_one_week_says_what_it_waits_for():
