@@ -66,6 +66,10 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
         "method", "cutoff_week_start_date", "store_id", "product_group", "horizon_weeks", "target_week_start_date",
         "actual", "p10", "p50", "p90",
     ),
+    "drivers": (
+        "store_id", "product_group", "horizon_weeks", "driver", "part", "contribution", "counterfactual", "p50",
+        "refit_count", "refit_mean", "same_sign_share",
+    ),
     "comparisons": ("method", "rival", "slice", "difference", "lower", "upper", "is_sure"),
     "backtest": (
         "method", "cutoff_week_start_date", "horizon_weeks", "slice", "row_count", "actual_sum", "wape", "bias",
@@ -121,6 +125,7 @@ class ReportContent:
             `issue_week_start_date, store_id, product_group, target_week_start_date, planned_products (nullable)`.
         scored: the scored rows of the back-test (ml.backtest.SCORED_COLUMNS); may be empty.
         comparisons: models.demand_comparisons; may be empty.
+        drivers: insights.demand_drivers of the issue; empty while no model has passed the gate.
         backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
             `coverage_80` is a fraction. Where the champion falls back, these three hold its rows as it issues them.
         accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
@@ -151,6 +156,7 @@ class ReportContent:
     backtest: pl.DataFrame
     scored: pl.DataFrame
     comparisons: pl.DataFrame
+    drivers: pl.DataFrame
     accuracy: pl.DataFrame
     champion: Champion | None
     ledger: pl.DataFrame

@@ -16,7 +16,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup, escape
 
-from assets.insights import accuracy, drawings, formats, headline, misses, outlook, quality, revisions, sold
+from assets.insights import accuracy, drawings, formats, headline, misses, outlook, quality, revisions, sold, why
 from assets.insights.content import ReportContent, method_label
 from assets.insights.figure import FigureBook
 
@@ -47,6 +47,7 @@ def figures(content: ReportContent) -> pl.DataFrame:
         *headline.about(content),
         *sold.figures(content),
         *outlook.figures(content),
+        *why.figures(content),
         *revisions.figures(content),
         *misses.figures(content),
         *accuracy.figures(content),

@@ -30,6 +30,7 @@ def base_content() -> ReportContent:
         plans=frames.make_plans(),
         scored=frames.make_scored(),
         comparisons=frames.make_comparisons(),
+        drivers=frames.make_drivers(),
         backtest=frames.make_backtest(),
         accuracy=frames.make_accuracy(),
         champion=Champion("ab" * 32, frames.AS_OF, ("It beats both simple rules.",)),
