@@ -57,7 +57,7 @@ def _sum(rows: pl.DataFrame, totals: pl.DataFrame) -> Iterator[Figure]:
     yield SECTION.words(f"{key}.label", "Sum of the median forecasts")
     yield SECTION.count(f"{key}.forecasts", forecasts.height)
     yield SECTION.count(f"{key}.p50_sum", _p50(forecasts))
-    yield SECTION.count(f"{key}.refits", rows["refit_count"].max())
+    yield SECTION.count(f"{key}.refits", rows.select(pl.col("refit_count").max()).item())
     yield from _plans(key, totals)
 
 
