@@ -29,8 +29,9 @@ class MarketSettings:
     Attributes:
         stores, groups, products_per_group, weeks, households_per_store: the size.
         baskets: a product's mean baskets a store and week, without promotions.
-        promotions_per_group, most_products, most_weeks: how often a group is promoted; how many products of it at most
-            in one promotion, and for how many weeks at most.
+        products_per_line: products of one manufacturer and type, which are priced and promoted together.
+        promotions_per_group, most_weeks: how often a group has one of its lines promoted, and for how many weeks at
+            most.
         treated_share: share of the stores in a promotion; 1 is a promotion everywhere at once.
         staggered_weeks: the stores of a promotion begin up to so many weeks apart.
         rest_weeks: weeks between two promotions of a group, after the first one's pull-forward is over.
@@ -56,11 +57,11 @@ class MarketSettings:
     stores: int = 60
     groups: int = 3
     products_per_group: int = 6
+    products_per_line: int = 2
     weeks: int = 60
     households_per_store: int = 40
     baskets: float = 3.0
     promotions_per_group: int = 3
-    most_products: int = 2
     most_weeks: int = 2
     treated_share: float = 0.4
     staggered_weeks: int = 1
@@ -95,7 +96,7 @@ class World(NamedTuple):
     Attributes:
         settings, seed: of the market; `seed` also fixes the luck of every draw.
         store_ids, product_ids, week_starts: labels, ascending; ids are digits as in the demo's source.
-        group: index of each product's group, [product].
+        group, line: index of each product's group and line, [product]; a line lies in one group.
         base: expected baskets without promotions, [store, product, week].
         regular_price_usd: [store, product, week].
         traffic: expected receipts without promotions, [store, week].
@@ -110,6 +111,7 @@ class World(NamedTuple):
     product_ids: list[str]
     week_starts: list[date]
     group: Ints
+    line: Ints
     base: Floats
     regular_price_usd: Floats
     traffic: Floats
@@ -179,6 +181,8 @@ def make_world(settings: MarketSettings, seed: int) -> World:
         product_ids=[str(100_001 + index) for index in range(products)],
         week_starts=[FIRST_WEEK + timedelta(weeks=index) for index in range(settings.weeks)],
         group=group,
+        line=group * settings.products_per_group
+        + np.arange(products) % settings.products_per_group // settings.products_per_line,
         base=base,
         regular_price_usd=regular,
         traffic=traffic,
@@ -193,7 +197,8 @@ def make_world(settings: MarketSettings, seed: int) -> World:
 
 
 def _require(settings: MarketSettings) -> None:
-    sizes = (settings.stores, settings.groups, settings.products_per_group, settings.weeks, settings.baskets)
+    products = (settings.products_per_group, settings.products_per_line)
+    sizes = (settings.stores, settings.groups, *products, settings.weeks, settings.baskets)
     if min(sizes) <= 0:
         raise ValueError(f"A market needs stores, groups, products, weeks and baskets above zero; got {sizes}.")
     if max(settings.elasticity) >= 0:

@@ -182,7 +182,7 @@ def _products(market: Market) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "product_id": [*map(int, world.product_ids), STAPLE],
-            "manufacturer_id": [*(1 + index % world.settings.products_per_group for index in range(count)), 99],
+            "manufacturer_id": [*(1 + world.line).tolist(), 99_999],
             "department": ["GROCERY"] * (count + 1),
             "brand": [*("National" if index % 3 else "Private" for index in range(count)), "Private"],
             "product_category": [*names, "STAPLES"],

@@ -26,7 +26,7 @@ class Placed(NamedTuple):
     Attributes:
         event_id: counts from 1.
         kind: display and mailer come with a price cut in most cases; price_cut is nothing but one.
-        group: index of its group; products: indices of its products.
+        group: index of its group; products: indices of its products, a whole line.
         first_week: index of the first week of each store, [store]; -1 where it is not planned.
         weeks: how many in each store.
         price_ratio: promoted over regular price.
@@ -176,8 +176,7 @@ def _one(world: World, random: np.random.Generator, event_id: int, group: int, s
     order = np.argsort(-(pull + random.gumbel(size=settings.stores)))
     first_week = np.full(settings.stores, -1)
     first_week[order[:treated]] = start + random.integers(0, settings.staggered_weeks + 1, treated)
-    own = np.flatnonzero(world.group == group)
-    count = int(random.integers(1, min(settings.most_products, len(own)) + 1))
+    line = int(random.choice(np.unique(world.line[world.group == group])))
     kind = KINDS[int(random.integers(len(KINDS)))]
     has_cut = kind == "price_cut" or bool(random.random() < 0.7)
     depth = float(random.choice(settings.price_cut)) if has_cut else 0.0
@@ -185,7 +184,7 @@ def _one(world: World, random: np.random.Generator, event_id: int, group: int, s
         event_id=event_id,
         kind=kind,
         group=group,
-        products=np.sort(random.choice(own, count, replace=False)),
+        products=np.flatnonzero(world.line == line),
         first_week=first_week,
         weeks=int(random.integers(1, settings.most_weeks + 1)),
         price_ratio=1.0 - depth,

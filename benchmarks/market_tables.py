@@ -40,14 +40,16 @@ def make_market(settings: MarketSettings, seed: int) -> Market:
 
 
 def product_weeks(world: World, plan: Plan, sold: Sold) -> pl.DataFrame:
-    """One row per store_id, product_id and week_start_date: product_group, transactions (baskets that hold the
-    product), quantity_units, net_sales_usd, price_usd, regular_price_usd, is_display, is_mailer, offer_share.
+    """One row per store_id, product_id and week_start_date: product_group, product_line, transactions (baskets that
+    hold the product), quantity_units, net_sales_usd, price_usd, regular_price_usd, is_display, is_mailer, offer_share.
     """
     stores, products, weeks = world.base.shape
     names = np.array(world.group_names)[world.group]
+    lines = [f"LINE {1 + line}" for line in world.line]
     frame = _keys(world.store_ids, products * weeks).with_columns(
         product_id=_tiled(world.product_ids, stores, weeks),
         product_group=_tiled(names.tolist(), stores, weeks),
+        product_line=_tiled(lines, stores, weeks),
         week_start_date=pl.Series(world.week_starts * (stores * products), dtype=pl.Date),
     )
     return frame.with_columns(

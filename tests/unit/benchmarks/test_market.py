@@ -164,3 +164,14 @@ def test_wrong_settings_are_refused() -> None:
         make_market(replace(SMALL, elasticity=(-2.0, 0.5)), 1)
     with pytest.raises(ValueError, match="raise weeks"):
         make_market(replace(SMALL, promotions_per_group=9), 1)
+
+
+def test_a_promotion_is_of_a_whole_line_of_one_manufacturer_and_type(market: Market, folder: Path) -> None:
+    makers = duckdb.sql(f"""
+        SELECT manufacturer_id, product_type, list(CAST(product_id AS VARCHAR) ORDER BY product_id)
+        FROM '{folder}/products.parquet' GROUP BY ALL
+    """).fetchall()
+    lines = [products for *_, products in makers]
+    promoted = promotions(market).group_by("event_id").agg(pl.col("product_id").unique().sort())
+    assert promoted.height == 2
+    assert all(products in lines and len(products) == 2 for products in promoted["product_id"].to_list())
