@@ -22,6 +22,7 @@ PROGRAMS = (
     "demo",
     "features",
     "ingest",
+    "lift",
     "orangejuice",
     "scoring",
     "tourism",
