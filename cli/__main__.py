@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "quarantine": ("cli.quarantine", "quarantine", "What was refused, and how it comes back."),
     "contract": ("cli.contract", "contract", "Lint contracts and build what is generated from them."),
     "leakage": ("cli.leakage", "leakage", "Prove that no feature knows what came after its cutoff."),
+    "lift": ("cli.lift", "lift", "What each promotion added at the point of sale, net of what it borrowed."),
     "features": ("cli.features", "features", "What a feature means, and which models use it."),
     "champion": ("cli.models", "champion", "The champion model and its history."),
     "forecast": ("cli.models", "forecast", "Show issued forecasts."),

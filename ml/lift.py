@@ -34,6 +34,7 @@ LIFT_SCHEMA: dict[str, pl.DataType] = {
     "kind": pl.String(),
     "first_week_start_date": pl.Date(),
     "last_week_start_date": pl.Date(),
+    "outcome_through_week_start_date": pl.Date(),
     "planned_stores": pl.Int64(),
     "measured_stores": pl.Int64(),
     "untreated_stores": pl.Int64(),
@@ -71,10 +72,10 @@ def promotion_lift(
     Returns:
         Columns of LIFT_SCHEMA, sorted by level, event_id and part. Five rows (four parts and net) per promotion that
         has a design, per group and kind of them (level group), and of all of them (level all); one row (net) per
-        promotion that has none, with a reason and no number. expected_transactions: without the promotion, in the
-        part's cells. Where the designs disagree an interval holds those of both; where the placebo in time finds an
-        effect it is as much wider (Rambachan and Roth, Review of Economic Studies 90, 2023: as large a violation as
-        was seen before).
+        promotion that has none, with a reason and no number. outcome_through: last week at hand. expected_transactions:
+        without the promotion, in the part's cells. Where the designs disagree an interval holds those of both; where
+        the placebo in time finds an effect it is as much wider (Rambachan and Roth, Review of Economic Studies 90,
+        2023: as large a violation as was seen before).
 
     Raises:
         BadFrame: columns are missing, keys repeat, weeks have holes.
@@ -95,7 +96,8 @@ def promotion_lift(
             rows += [facts | row for row in lift_rows(found, design.confidence)]
             lifts.append((str(facts["product_group"]), str(facts["kind"]), found))
     rows += _totals(lifts, design.confidence)
-    return pl.DataFrame(rows, schema=LIFT_SCHEMA).sort("level", "event_id", "part")
+    through = pl.lit(panel.weeks[-1]).alias("outcome_through_week_start_date")
+    return pl.DataFrame(rows, schema=LIFT_SCHEMA).with_columns(through).sort("level", "event_id", "part")
 
 
 def _totals(lifts: Sequence[tuple[str, str, Lift]], confidence: float) -> list[Mapping[str, object]]:

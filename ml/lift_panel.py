@@ -101,7 +101,7 @@ def lift_panel(
         BadFrame: columns are missing, keys repeat, weeks have holes.
     """
     ordered = sorted(weeks)
-    if any(after - before != timedelta(weeks=1) for before, after in pairwise(ordered)):
+    if not ordered or any(after - before != timedelta(weeks=1) for before, after in pairwise(ordered)):
         raise BadFrame("weeks must be contiguous business weeks, each once.")
     require_columns(line_weeks, ("store_id", "product_group", "product_line", WEEK, *MEASURES), "line_weeks")
     require_columns(group_weeks, ("store_id", "product_group", WEEK, *MEASURES), "group_weeks")
@@ -124,8 +124,6 @@ def event_cells(rows: pl.DataFrame, stores: Sequence[str], weeks: Sequence[date]
     """[store, week]: whether the event ran; `rows` of gold.promotion_events."""
     cells = np.zeros((len(stores), len(weeks)), dtype=bool)
     index = {store: position for position, store in enumerate(stores)}
-    if not weeks:
-        return cells
     for store, first, last in rows.select("store_id", "first_week_start_date", "last_week_start_date").iter_rows():
         if store in index:
             start, end = ((day - weeks[0]).days // 7 for day in (first, last))
@@ -146,7 +144,7 @@ def _promoted(events: pl.DataFrame, stores: list[str], weeks: list[date]) -> dic
 def _sums(frame: pl.DataFrame, label: str, stores: list[str], weeks: list[date]) -> dict[str, Floats]:
     inside = frame.filter(pl.col("store_id").is_in(stores) & pl.col(WEEK).is_in(weeks)).with_columns(
         _store=pl.col("store_id").replace_strict(stores, range(len(stores)), return_dtype=pl.Int64),
-        _week=(pl.col(WEEK) - pl.lit(weeks[0])).dt.total_days() // 7 if weeks else pl.lit(0),
+        _week=(pl.col(WEEK) - pl.lit(weeks[0])).dt.total_days() // 7,
     )
     found: dict[str, Floats] = {}
     parts = inside.partition_by(label, as_dict=True, maintain_order=True)

@@ -88,7 +88,7 @@ def promotion_events(
         .agg(
             due_weeks=pl.len(),
             sold_weeks=(pl.col("transactions").fill_null(0) > 0).sum(),
-            price_cut_weeks=pl.col("is_cut").fill_null(value=False).sum(),
+            price_cut_weeks=(pl.col("is_cut").fill_null(value=False) & (pl.col("transactions") > 0)).sum(),
             promoted_transactions=pl.col("transactions").fill_null(0).sum(),
             exposed_transactions=pl.col("exposed").fill_null(0).sum(),
         )

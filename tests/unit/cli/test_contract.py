@@ -135,7 +135,13 @@ def test_impact_names_features_models_and_forecasts(
         for kind in ("tables", "models", "forecasts", "insights")
     }
     assert certain == {
-        "tables": {"gold.demand_series", "gold.demand_features", "gold.demand_labels", "gold.training_sets"},
+        "tables": {
+            "gold.demand_series",
+            "gold.demand_features",
+            "gold.demand_labels",
+            "gold.promotion_events",
+            "gold.training_sets",
+        },
         "models": {
             "models.demand_studies",
             "models.demand_backtest",
@@ -146,7 +152,7 @@ def test_impact_names_features_models_and_forecasts(
             "models.champion_history",
         },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.demand_totals", "forecasts.forecast_accuracy"},
-        "insights": {"insights.demand_drivers", "insights.report"},
+        "insights": {"insights.demand_drivers", "insights.promotion_lift", "insights.report"},
     }
     assert set(impact["features"]["uses"]) == {
         "quantity_units_lag_0",

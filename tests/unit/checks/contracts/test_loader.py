@@ -22,6 +22,8 @@ from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
 from checks.contracts.spark_schema import arrow_schema
 from ml.features import feature_table_columns
+from ml.lift import LIFT_SCHEMA
+from ml.promotion_events import EVENT_SCHEMA
 from ml.series import SERIES_SCHEMA
 from tests.unit.checks.contracts.refusals import CUSTOM, REFUSALS, column
 
@@ -81,9 +83,15 @@ def test_households_are_named_in_bronze_only(contracts: Contracts) -> None:
 
 
 def test_tables_that_ml_computes_have_the_columns_of_ml(contracts: Contracts) -> None:
-    for name, columns in (("demand_features", feature_table_columns()), ("demand_series", SERIES_SCHEMA)):
+    tables = {
+        ("gold", "demand_features"): feature_table_columns(),
+        ("gold", "demand_series"): SERIES_SCHEMA,
+        ("gold", "promotion_events"): EVENT_SCHEMA,
+        ("insights", "promotion_lift"): LIFT_SCHEMA,
+    }
+    for key, columns in tables.items():
         empty = pl.DataFrame(schema=columns).to_arrow(compat_level=pl.CompatLevel.oldest())
-        schema = arrow_schema(contracts["gold", name])
+        schema = arrow_schema(contracts[key])
         assert schema.names == empty.schema.names
         assert [str(a).replace("large_", "") for a in empty.schema.types] == [str(a) for a in schema.types]
 
