@@ -147,7 +147,7 @@ def _promotion_responses(group: str, part: pl.DataFrame, limits: Limits) -> list
     try:
         model = _Model(part, (*PROMOTIONS, *BESIDE), by_store_and_week)
         refusals: dict[Lever, str | None] = {lever: _not_compared(part, model, lever, limits) for lever in PROMOTIONS}
-        asked = [lever for lever in PROMOTIONS if refusals[lever] is None]
+        asked: list[Lever] = [lever for lever in PROMOTIONS if refusals[lever] is None]
         found = [_refused(group, lever, size, reason) for lever, reason in refusals.items() if reason is not None]
         if not asked:
             return found
@@ -193,7 +193,7 @@ def _answer(
     group: str, lever: Lever, fit: PoissonFit, place: int, size: Size, limits: Limits,
     span: tuple[float, float],
 ) -> Response:  # fmt: skip
-    effect, spread = float(fit.coefficients[place]), float(np.sqrt(fit.covariance[place, place]))
+    effect, spread = float(fit.coefficients[place]), float(fit.errors[place])
     reach = float(t.ppf(0.5 + limits.confidence / 2, max(fit.clusters - 1, 1))) * spread
     answer = Response(
         group, lever, "estimated", None, *size, fit.clusters, effect, effect - reach, effect + reach, *span

@@ -1,6 +1,6 @@
 """Poisson regression with many fixed effects: the estimator behind price and promotion responses.
 
-Belongs here: the fit with its covariance. Does not belong here: which regressors (ml.elasticity), panels.
+Belongs here: the fit with its standard errors. Does not belong here: which regressors (ml.elasticity), panels.
 
 Poisson pseudo maximum likelihood is consistent for an exponential mean whatever the outcome's variance, and takes zeros
 as they are, which the log-linear regression cannot (Santos Silva and Tenreyro, The Log of Gravity, Review of Economics
@@ -32,17 +32,17 @@ class NotEstimable(ValueError):
 
 @dataclass(frozen=True)
 class PoissonFit:
-    """Coefficients with their covariance.
+    """Coefficients with their standard errors.
 
     Attributes:
         coefficients: per regressor, on the log scale.
-        covariance: robust to any dependence within each of the clusters.
+        errors: their standard errors, robust to any dependence within each of the clusters.
         clusters: how many clusters the smallest way of clustering has.
         row_count: rows that took part; those of an effect without any outcome tell nothing and are left out.
     """
 
     coefficients: Values
-    covariance: Values
+    errors: Values
     clusters: int
     row_count: int
 
@@ -50,8 +50,9 @@ class PoissonFit:
 def fit_poisson(outcome: Values, regressors: Values, effects: Sequence[Codes], clusters: Sequence[Codes]) -> PoissonFit:
     """Fit E[outcome] = exp(regressors @ b + effects).
 
-    The covariance is clustered in every way given, at once (Cameron, Gelbach and Miller, Robust Inference with Multiway
-    Clustering, Journal of Business and Economic Statistics 29, 2011), with G / (G - 1) of the smallest way.
+    Errors are clustered in every way given, at once (Cameron, Gelbach and Miller, Robust Inference with Multiway
+    Clustering, Journal of Business and Economic Statistics 29, 2011), with G / (G - 1) of the smallest way. Where that
+    is less than one way alone, which few clusters bring about, the greatest of the ways stands.
 
     Args:
         outcome: counts or amounts of at least 0, (n,).
@@ -87,9 +88,9 @@ def fit_poisson(outcome: Values, regressors: Values, effects: Sequence[Codes], c
         raise NotEstimable(f"the fit did not settle in {_MOST_STEPS} steps")
     centred = _swept(centred[:, 1:], mean, sweeps)
     bread = np.linalg.inv(centred.T @ (centred * mean[:, np.newaxis]))
-    scores = centred * (y - mean)[:, np.newaxis]
-    meat, smallest = _meat(scores, [labels[kept] for labels in clusters])
-    return PoissonFit(coefficients, bread @ meat @ bread, smallest, len(y))
+    scores = (centred * (y - mean)[:, np.newaxis]) @ bread
+    variances, smallest = _clustered(scores, [labels[kept] for labels in clusters])
+    return PoissonFit(coefficients, np.sqrt(variances), smallest, len(y))
 
 
 def _with_outcome(outcome: Values, effects: Sequence[Codes]) -> NDArray[np.bool_]:
@@ -173,23 +174,16 @@ def _deviance(y: Values, mean: Values) -> float:
     return float(2.0 * ((y[positive] * np.log(y[positive] / mean[positive])).sum() - (y - mean).sum()))
 
 
-def _meat(scores: Values, clusters: Sequence[Codes]) -> tuple[Values, int]:
-    """Sum over the ways of clustering less that over their intersection; the number of clusters of the smallest way."""
+def _clustered(scores: Values, clusters: Sequence[Codes]) -> tuple[Values, int]:
+    """Variances of sums of scores that hang together within clusters; the number of clusters of the smallest way."""
     codes = [np.unique(labels, return_inverse=True)[1] for labels in clusters]
-    counts = [int(labels.max()) + 1 for labels in codes]
-    single = [_outer(scores, labels) for labels in codes]
-    smallest = min(counts)
-    correction = smallest / max(smallest - 1, 1)
-    if len(codes) == 1:
-        return correction * single[0], smallest
-    both = _outer(scores, np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel())
-    meat = correction * (single[0] + single[1] - both)
-    # Less than no variance is a matter of few clusters: the larger way alone is then the careful answer.
-    if np.linalg.eigvalsh(meat)[0] <= 0:
-        return correction * max(single, key=np.trace), smallest
-    return meat, smallest
+    smallest = min(int(labels.max()) + 1 for labels in codes)
+    ways = [_squares(scores, labels) for labels in codes]
+    if len(codes) > 1:
+        both = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
+        ways.append(ways[0] + ways[1] - _squares(scores, both))
+    return smallest / max(smallest - 1, 1) * np.max(ways, axis=0), smallest
 
 
-def _outer(scores: Values, labels: Codes) -> Values:
-    sums = _indicator(labels) @ scores
-    return sums.T @ sums
+def _squares(scores: Values, labels: Codes) -> Values:
+    return ((_indicator(labels) @ scores) ** 2).sum(axis=0)

@@ -70,13 +70,12 @@ def price_panel(sold: pl.DataFrame, promoted: pl.DataFrame, weeks: Sequence[date
         .join(priced.select(*PAIR, WEEK, "transactions", "price"), on=[*PAIR, WEEK], how="left")
         .join(by_week, on=["product_id", WEEK], how="left")
         .join(_chain_priced(priced, by_week), on="product_group", how="left")
-        .sort(*PAIR, WEEK)
     )
-    own = pl.coalesce("price", "peer_price", "last_price", "chain_price")
+    own = pl.coalesce("own_price", "chain_price")
     price = pl.when("is_chain_priced").then("chain_price").otherwise(own)
     usual = pl.col("_price").median().over(PAIR)
     flags = [_flag(promoted, kind) for kind in _KINDS]
-    rows = _with_peers(dense).with_columns(_price=price).with_columns(log_price=(pl.col("_price") / usual).log())
+    rows = _with_own_price(dense).with_columns(_price=price).with_columns(log_price=(pl.col("_price") / usual).log())
     for flag in flags:
         rows = rows.join(flag, on=[*PAIR, WEEK], how="left")
     return (
@@ -145,13 +144,25 @@ def _chain_priced(priced: pl.DataFrame, by_week: pl.DataFrame) -> pl.DataFrame:
     return beside.group_by("product_group").agg(is_chain_priced=is_same.mean() >= _CHAIN_SHARE)
 
 
-def _with_peers(dense: pl.DataFrame) -> pl.DataFrame:
-    """The last price of each pair before the week, and what the product costs in the week where that was the same."""
-    last = pl.col("price").forward_fill(_CARRIED_WEEKS).shift(1).over(PAIR)
-    rows = dense.with_columns(last_price=last, _cents=(100 * last).round().cast(pl.Int64))
-    alike = ["product_id", WEEK, "_cents"]
-    peers = rows.filter(pl.col("price").is_not_null()).group_by(alike).agg(peer_price=pl.col("price").median())
-    return rows.join(peers, on=alike, how="left")
+def _with_own_price(dense: pl.DataFrame) -> pl.DataFrame:
+    """`own_price`, week by week: as paid, else what it costs where it cost the same the week before, else as before."""
+    before = pl.DataFrame(schema={**dict.fromkeys(PAIR, pl.String), "_before": pl.Float64, "_age": pl.Int64})
+    weeks = []
+    for week in dense.sort(WEEK).partition_by(WEEK, maintain_order=True):
+        rows = week.join(before, on=PAIR, how="left").with_columns(_cents=(100 * pl.col("_before")).round())
+        peers = pl.col("price").median().over("product_id", "_cents")
+        peer_price = pl.when(pl.col("_cents").is_not_null()).then(peers)
+        lasting = pl.when(pl.col("_age") < _CARRIED_WEEKS).then("_before")
+        rows = rows.with_columns(
+            own_price=pl.coalesce("price", peer_price, lasting),
+            # A price that stores like it pay is as good as its own; one that only lasts grows old.
+            _age=pl.when(pl.coalesce("price", peer_price).is_not_null()).then(0).otherwise(pl.col("_age") + 1),
+        )
+        before = rows.select(*PAIR, pl.col("own_price").alias("_before"), "_age").filter(
+            pl.col("_before").is_not_null()
+        )
+        weeks.append(rows.drop("_before", "_age", "_cents"))
+    return pl.concat(weeks)
 
 
 def _flag(promoted: pl.DataFrame, kind: str) -> pl.DataFrame:
