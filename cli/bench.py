@@ -23,6 +23,7 @@ PROGRAMS = (
     "features",
     "ingest",
     "lift",
+    "optimizer",
     "orangejuice",
     "scoring",
     "tourism",
