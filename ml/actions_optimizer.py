@@ -97,7 +97,7 @@ def choose(candidates: pl.DataFrame, limits: Limits) -> Choice:
         excess = max(spent - budget, explored - int(budget * limits.exploration_share))
         if excess <= 0:
             break
-        # The solver's tolerance is relative; cents are not.
+        # A solver keeps a limit up to a tolerance; a budget has none.
         allowed -= excess
     worth = float(value[taken].sum())
     return Choice(rows.filter(pl.Series(taken)), worth, max(worth, bound))
@@ -134,17 +134,18 @@ def _ticks(rows: pl.DataFrame) -> NDArray[np.int64]:
 
 def _limits(rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits, allowed: int) -> list[_Limit]:
     """All limits as linear rows; a limit that cannot bind has none."""
-    cost = ticks / _TICKS_PER_USD
+    most = int(ticks.max(initial=1)) or 1
+    cost = ticks / most
     explored = cost * rows["is_exploration"].to_numpy()
     found = [
         _at_most("one activity per store, product group and week", rows, CELL, 1),
         _at_most(f"slots_per_store {limits.slots_per_store}", rows, ("store_id", TARGET_WEEK), limits.slots_per_store),
         _at_most(f"weeks_per_series {limits.weeks_per_series}", rows, SERIES_KEY, limits.weeks_per_series),
-        _total(f"budget_usd {limits.budget_usd:,.2f}", cost, upper=allowed / _TICKS_PER_USD),
+        _total(f"budget_usd {limits.budget_usd:,.2f}", cost, upper=allowed / most),
         _total(
             f"exploration_share {limits.exploration_share}",
             explored,
-            upper=int(allowed * limits.exploration_share) / _TICKS_PER_USD,
+            upper=int(allowed * limits.exploration_share) / most,
         ),
     ]
     for kind in KINDS:

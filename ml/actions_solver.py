@@ -48,7 +48,8 @@ def solve(program: Program) -> tuple[Flags | None, float]:
     """The best choice and the bound, which no choice exceeds; no choice and minus infinity where there is none.
 
     They are within RELATIVE_GAP of each other unless the search ends after NODES. The bound is that of the whole
-    program: the core is widened to all that can improve on what was found (reduced-cost fixing) while the gap is too large.
+    program: the core is widened to all that can improve on what was found (reduced-cost fixing) while the gap is
+    too large.
 
     Raises:
         Refused: no choice was found within NODES.
