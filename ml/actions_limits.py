@@ -1,16 +1,17 @@
-"""What a plan of activities has to keep to, and the refusal of what cannot be kept.
+"""What a plan of activities has to keep to and what is assumed about it, and the refusal of what cannot be.
 
-Belongs here: the limits, their own soundness, the error. Does not belong here: choosing (actions_optimizer), what an
-activity costs or earns (assumptions, actions_candidates).
+Belongs here: limits, assumed costs and margins, their own soundness, the error. Does not belong here: choosing
+(actions_optimizer), what an activity is expected to add (actions_candidates), the file (resources.assumptions).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KINDS: tuple[str, ...] = ("display", "mailer")
+_PERCENT, _LEAST_MARGIN = 100.0, 0.0
 MAXIMISE: tuple[str, ...] = ("net_margin_usd", "incremental_transactions")
 
 
@@ -72,3 +73,50 @@ class Limits:
             if most < self.min_actions.get(kind, 0):
                 least = self.min_actions.get(kind, 0)
                 raise Refused(f"max_actions of {kind} is {most} and min_actions {least}: no number is both.")
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What no source tells and a person has to say.
+
+    Attributes:
+        costs_usd: of one activity of a kind, for one product group in one store for one week.
+        margin_percent: what is earned of the net sales of a product group, before the cost of the activity.
+        limits: of a plan.
+        seed: of the draws of hold-out and exploration.
+        version: names the numbers: rows that were made from the same have the same.
+    """
+
+    costs_usd: Mapping[str, float]
+    margin_percent: Mapping[str, float]
+    limits: Limits
+    seed: int
+    version: str
+
+    def __post_init__(self) -> None:
+        """Refuse amounts that cannot be.
+
+        Raises:
+            Refused: with the name of the assumption.
+        """
+        for kind, cost in self.costs_usd.items():
+            if kind not in KINDS:
+                raise Refused(
+                    f"costs_usd: there is no activity of the kind {kind!r}; the kinds are {', '.join(KINDS)}."
+                )
+            if not math.isfinite(cost) or cost < 0:
+                raise Refused(f"costs_usd of {kind} must be 0 or more, not {cost}.")
+        for group, percent in self.margin_percent.items():
+            if not _LEAST_MARGIN < percent <= _PERCENT:
+                raise Refused(f"margin_percent of {group} must be above 0 and at most 100, not {percent}.")
+
+    def require(self, kinds: Iterable[str], groups: Iterable[str]) -> None:
+        """Every kind has a cost and every product group a margin.
+
+        Raises:
+            Refused: naming what is missing.
+        """
+        missing = [f"costs_usd of {kind}" for kind in sorted(set(kinds) - set(self.costs_usd))]
+        missing += [f"margin_percent of {group}" for group in sorted(set(groups) - set(self.margin_percent))]
+        if missing:
+            raise Refused(f"assumptions.yaml says nothing about {'; '.join(missing)}: write what is assumed there.")

@@ -51,25 +51,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Limit:
-    """Linear rows lower <= matrix x <= upper, and how a person names them."""
+    """Linear rows matrix x <= upper, one row also >= lower where that is above 0, and how a person names them."""
 
     name: str
     matrix: csr_array
     lower: float
-    upper: float
-
-    @property
-    def row_count(self) -> int:
-        return self.matrix.indptr.size - 1
+    upper: NDArray[np.float64]
 
 
-def choose(candidates: pl.DataFrame, limits: Limits) -> Choice:
+def choose(candidates: pl.DataFrame, limits: Limits, decided: pl.DataFrame | None = None) -> Choice:
     """The candidates that are worth most together, at most one per store, product group and target week.
 
     Args:
         candidates: one row per CANDIDATE_KEY: value DOUBLE (what it adds, in any one unit), assumed_cost_usd (0 or
             more), is_exploration BOOLEAN. A candidate worth nothing is chosen only where a least number asks for it.
         limits: see `Limits`; the hold-out is not considered here.
+        decided: CELL and kind (none: nothing is done) of what was decided before: it is not chosen again, and its
+            activities take slots and weeks, but no budget and no count of this plan.
 
     Returns:
         The choice and its bound, which are as close as ml.actions_solver says.
@@ -79,6 +77,9 @@ def choose(candidates: pl.DataFrame, limits: Limits) -> Choice:
         BadFrame: columns are missing or a candidate repeats.
     """
     rows = _checked(candidates)
+    held = rows.clear().select(*CELL, "kind") if decided is None else decided.select(*CELL, "kind")
+    require_unique(held, CELL, "The decided cells")
+    rows = rows.join(held, on=CELL, how="anti")
     wanted = {kind for kind, least in limits.min_actions.items() if least > 0}
     rows = rows.filter((pl.col("value") > 0) | pl.col("kind").is_in(sorted(wanted)))
     if rows.is_empty() and not wanted:
@@ -88,10 +89,10 @@ def choose(candidates: pl.DataFrame, limits: Limits) -> Choice:
     budget, allowed = _usd_to_ticks(limits.budget_usd), _usd_to_ticks(limits.budget_usd)
     bound = np.inf
     while True:
-        taken, proven = _solve(value, _limits(rows, ticks, limits, allowed))
+        taken, proven = _solve(value, _limits(rows, ticks, limits, allowed, held))
         bound = min(bound, proven)
         if taken is None:
-            raise Refused(_contradiction(rows, ticks, limits))
+            raise Refused(_contradiction(rows, ticks, limits, held))
         spent = int(ticks[taken].sum())
         explored = int(ticks[taken & rows["is_exploration"].to_numpy()].sum())
         excess = max(spent - budget, explored - int(budget * limits.exploration_share))
@@ -132,15 +133,19 @@ def _ticks(rows: pl.DataFrame) -> NDArray[np.int64]:
     return np.rint(rows["assumed_cost_usd"].cast(pl.Float64).to_numpy() * _TICKS_PER_USD).astype(np.int64)
 
 
-def _limits(rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits, allowed: int) -> list[_Limit]:
+def _limits(
+    rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits, allowed: int, decided: pl.DataFrame
+) -> list[_Limit]:
     """All limits as linear rows; a limit that cannot bind has none."""
     most = int(ticks.max(initial=1)) or 1
     cost = ticks / most
     explored = cost * rows["is_exploration"].to_numpy()
+    done = decided.filter(pl.col("kind") != "none")
+    slots, weeks = limits.slots_per_store, limits.weeks_per_series
     found = [
-        _at_most("one activity per store, product group and week", rows, CELL, 1),
-        _at_most(f"slots_per_store {limits.slots_per_store}", rows, ("store_id", TARGET_WEEK), limits.slots_per_store),
-        _at_most(f"weeks_per_series {limits.weeks_per_series}", rows, SERIES_KEY, limits.weeks_per_series),
+        _at_most("one activity per store, product group and week", rows, CELL, 1, done.clear()),
+        _at_most(f"slots_per_store {slots}", rows, ("store_id", TARGET_WEEK), slots, done),
+        _at_most(f"weeks_per_series {weeks}", rows, SERIES_KEY, weeks, done),
         _total(f"budget_usd {limits.budget_usd:,.2f}", cost, upper=allowed / most),
         _total(
             f"exploration_share {limits.exploration_share}",
@@ -155,23 +160,27 @@ def _limits(rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits, allowe
     return [limit for limit in found if limit is not None]
 
 
-def _at_most(name: str, rows: pl.DataFrame, key: Sequence[str], most: int) -> _Limit | None:
-    """At most so many of the candidates that share a key."""
-    counted = rows.select(row=pl.int_range(pl.len()), key=pl.struct(key).rank("dense"), size=pl.len().over(key)).filter(
-        pl.col("size") > most
+def _at_most(name: str, rows: pl.DataFrame, key: Sequence[str], most: int, done: pl.DataFrame) -> _Limit | None:
+    """At most so many of the candidates that share a key, those that are done included."""
+    counted = (
+        rows.with_row_index("row")
+        .join(done.group_by(key).agg(done=pl.len()), on=key, how="left", maintain_order="left")
+        .select("row", *key, size=pl.len().over(key), left=(most - pl.col("done").fill_null(0)).clip(0))
+        .filter(pl.col("size") > pl.col("left"))
     )
     if counted.is_empty():
         return None
-    line = (counted["key"].rank("dense") - 1).to_numpy()
-    place = (line, counted["row"].to_numpy())
-    return _Limit(name, csr_array((np.ones(len(line)), place), shape=(int(line.max()) + 1, rows.height)), -np.inf, most)
+    lines = counted.select(*key, "left").unique(maintain_order=True).with_row_index("line")
+    line = counted.join(lines, on=key, how="left", maintain_order="left")["line"].to_numpy()
+    matrix = csr_array((np.ones(len(line)), (line, counted["row"].to_numpy())), shape=(lines.height, rows.height))
+    return _Limit(name, matrix, 0.0, lines["left"].to_numpy().astype(np.float64))
 
 
 def _total(name: str, weights: NDArray[np.float64], *, lower: float = 0, upper: float) -> _Limit | None:
     """A weighted sum over all candidates between two numbers."""
     if lower <= 0 and weights.sum() <= upper:
         return None
-    return _Limit(name, csr_array(weights[None, :]), lower, upper)
+    return _Limit(name, csr_array(weights[None, :]), lower, np.array([upper], dtype=np.float64))
 
 
 def _solve(value: NDArray[np.float64], limits: Iterable[_Limit]) -> tuple[NDArray[np.bool_] | None, float]:
@@ -179,15 +188,15 @@ def _solve(value: NDArray[np.float64], limits: Iterable[_Limit]) -> tuple[NDArra
     parts = list(limits)
     least = [part for part in parts if part.lower > 0]
     rows = [*(part.matrix for part in parts), *(-part.matrix for part in least)]
-    upper = [*(np.full(part.row_count, part.upper) for part in parts), *(np.array([-part.lower]) for part in least)]
+    upper = [*(part.upper for part in parts), *(np.array([-part.lower]) for part in least)]
     if not rows:
         return value > 0, float(value[value > 0].sum())
     return solve(Program(value, csr_array(vstack(rows, format="csr")), np.concatenate(upper)))
 
 
-def _contradiction(rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits) -> str:
+def _contradiction(rows: pl.DataFrame, ticks: NDArray[np.int64], limits: Limits, decided: pl.DataFrame) -> str:
     """Which limits stand in each other's way: those without which there would be a plan."""
-    parts = _limits(rows, ticks, limits, _usd_to_ticks(limits.budget_usd))
+    parts = _limits(rows, ticks, limits, _usd_to_ticks(limits.budget_usd), decided)
     nothing = np.zeros(rows.height)
     blamed = [
         part.name

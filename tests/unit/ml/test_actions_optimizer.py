@@ -101,6 +101,27 @@ def many(seed: int) -> tuple[pl.DataFrame, Limits]:
     return rows, Limits(120.0, 3, 2, {"mailer": 40}, {"display": 60}, exploration_share=0.15)
 
 
+def test_what_was_decided_takes_slots_and_weeks_and_is_not_chosen_again() -> None:
+    rows: list[Row] = [
+        (store, group, MONDAY + timedelta(week), "display", 5.0, 1.0, False)
+        for store, group, week in product("AB", ("BEER", "COLA", "TEA"), (0, 7))
+    ]
+    limits = Limits(100.0, 2)
+    assert choose(frame(rows), limits).rows.height == 6
+    decided = frame(rows).select(frame([]).columns[:4])
+    mine = decided.filter(pl.col("store_id") == "A", pl.col("target_week_start_date") == MONDAY)
+    done = mine.head(1).with_columns(kind=pl.lit("mailer"))
+    found = choose(frame(rows), limits, done).rows
+    left = found.filter(pl.col("store_id") == "A")
+    assert left.filter(pl.col("target_week_start_date") == MONDAY).height <= 1
+    assert set(left["product_group"]) == {"COLA", "TEA"}
+    idle = choose(frame(rows), limits, done.with_columns(kind=pl.lit("none"))).rows.filter(pl.col("store_id") == "A")
+    assert idle.height == 3
+    assert idle.join(done, on=frame([]).columns[:3], how="semi").is_empty()
+    with pytest.raises(BadFrame, match="decided cells"):
+        choose(frame(rows), limits, pl.concat([done, done]))
+
+
 @pytest.mark.parametrize("core", [20, 10_000])
 @pytest.mark.parametrize("seed", range(2))
 def test_larger_plans_keep_every_limit_and_prove_their_gap(

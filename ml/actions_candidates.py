@@ -1,0 +1,184 @@
+"""What an activity is expected to add: measured lift times the forecast, with its interval.
+
+Belongs here: candidates per store, product group, target week and kind, and what they are worth. Does not belong here:
+which of them are chosen (actions_optimizer), how lift is measured (lift), how a forecast is made.
+
+- The forecast's mean and standard deviation come from its three quantiles by Swanson's rule (weights 0.3, 0.4, 0.3 of
+  p10, p50 and p90: Hurst, Brown and Swanson, AAPG Bulletin 84, 2000): a percentage of lift is one of the mean, and the
+  median of a slow series is below it.
+- The variance of the product of two independent numbers is exact (Goodman, Journal of the American Statistical
+  Association 55, 1960). The lift of a product group and kind is one number for all of its cells, so that sums over
+  cells keep its uncertainty whole.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import polars as pl
+
+from ml.actions_draws import normals, uniforms
+from ml.actions_limits import KINDS, Assumptions, Refused
+from ml.actions_optimizer import CANDIDATE_KEY, CELL, TARGET_WEEK
+from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
+
+ARM: tuple[str, ...] = ("product_group", "kind")
+# Of every interval that is given or asked for here.
+CONFIDENCE = 0.90
+# What is needed of insights.promotion_lift: one row per ARM. lift_percent: transactions added, in percent of what would
+# have been without, net of what was borrowed; lower, upper: its 90 % interval; base_transactions: how many it was
+# measured on. An arm whose lift could not be measured has no row.
+LIFT_SCHEMA: dict[str, pl.DataType] = {
+    "product_group": pl.String(),
+    "kind": pl.String(),
+    "lift_percent": pl.Float64(),
+    "lower": pl.Float64(),
+    "upper": pl.Float64(),
+    "base_transactions": pl.Float64(),
+}
+_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+_OUTER, _MIDDLE = 0.3, 0.4
+_PERCENT = 100.0
+
+
+def candidates(
+    forecasts: pl.DataFrame, planned: pl.DataFrame, lift: pl.DataFrame, sales: pl.DataFrame, assumptions: Assumptions
+) -> pl.DataFrame:
+    """Every activity that could be done and whose effect was measured.
+
+    Args:
+        forecasts: one row per CELL: p10, p50, p90 in transactions, model_version, data_version.
+        planned: store_id, product_group, week_start_date, display_products, mailer_products of the target weeks: a kind
+            that is planned already is no candidate, its effect is in the forecast.
+        lift: see LIFT_SCHEMA.
+        sales: product_group, net_sales_usd_per_transaction.
+        assumptions: costs and margins.
+
+    Returns:
+        One row per CANDIDATE_KEY, sorted: the versions; base_transactions and base_transactions_sd (what is forecast
+        without the activity); lift_percent, lift_sd_percent, lift_base_transactions; incremental_transactions with
+        _lower and _upper (90 %); net_sales_usd_per_transaction; assumed_margin_percent; assumed_cost_usd;
+        incremental_margin_usd, the margin of the added sales before the cost, with _lower and _upper.
+
+    Raises:
+        Refused: a cost or margin is missing, a lift is no number within its interval.
+        BadFrame: columns are missing or keys repeat.
+    """
+    require_columns(forecasts, (*CELL, "p10", "p50", "p90", "model_version", "data_version"), "The forecasts")
+    require_unique(forecasts, CELL, "The forecasts")
+    require_columns(planned, (*SERIES_KEY, WEEK, "display_products", "mailer_products"), "The planned promotions")
+    measured = _measured(lift)
+    rows = forecasts.select(*CELL, "model_version", "data_version", *_moments()).join(measured, on="product_group")
+    assumptions.require(rows["kind"].unique(), rows["product_group"].unique())
+    rows = rows.join(_running(planned), on=CANDIDATE_KEY, how="anti").join(sales, on="product_group", how="left")
+    unsold = sorted(set(rows.filter(pl.col("net_sales_usd_per_transaction").is_null())["product_group"]))
+    if unsold:
+        raise Refused(f"Nothing is known of the sales of {unsold[0]}: it sold nothing in the weeks that are looked at.")
+    margin = pl.col("product_group").replace_strict(dict(assumptions.margin_percent), return_dtype=pl.Float64)
+    cost = pl.col("kind").replace_strict(dict(assumptions.costs_usd), return_dtype=pl.Float64)
+    rows = rows.with_columns(assumed_margin_percent=margin, assumed_cost_usd=cost).with_columns(_effect())
+    return rows.with_columns(_margin()).drop("_sd").sort(CANDIDATE_KEY)
+
+
+def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.DataFrame:
+    """The candidates with `is_exploration` and `value`, which the optimizer maximises.
+
+    In an exploring cell the lift is not the expected one but a draw of what it may be, one per arm and issue (Thompson
+    sampling: Thompson, Biometrika 25, 1933; for sums under limits Wang and Chen, ICML 2018). Which cells explore is
+    drawn by store, product group and week.
+
+    Args:
+        rows: from `candidates`.
+        assumptions: limits and seed.
+        issue: names the plan, so that another plan draws anew.
+    """
+    limits, seed = assumptions.limits, assumptions.seed
+    explores = uniforms(rows, CELL, seed, "exploration") < limits.exploration_share
+    drawn = normals(rows, ARM, seed, f"lift of {issue}")
+    lift = pl.col("lift_percent") + pl.when("is_exploration").then(
+        pl.col("_drawn") * pl.col("lift_sd_percent")
+    ).otherwise(0)
+    added = lift / _PERCENT * pl.col("base_transactions")
+    if limits.maximise == "incremental_transactions":
+        value = added
+    else:
+        value = added * _margin_per_transaction() - pl.col("assumed_cost_usd")
+    return rows.with_columns(is_exploration=explores, _drawn=drawn).with_columns(value=value).drop("_drawn")
+
+
+def total(rows: pl.DataFrame) -> tuple[float, float, float]:
+    """Sum of the expected incremental transactions of rows of `candidates`, with its 90 % interval."""
+    own = pl.col("base_transactions_sd") ** 2 * (pl.col("lift_percent") ** 2 + pl.col("lift_sd_percent") ** 2)
+    arms = rows.group_by(ARM).agg(
+        mean=pl.col("incremental_transactions").sum(),
+        base=pl.col("base_transactions").sum(),
+        own=(own / _PERCENT**2).sum(),
+        sd=pl.col("lift_sd_percent").first() / _PERCENT,
+    )
+    mean = float(arms["mean"].sum())
+    sd = float(((arms["base"] * arms["sd"]) ** 2 + arms["own"]).sum()) ** 0.5
+    return mean, mean - _Z * sd, mean + _Z * sd
+
+
+def _measured(lift: pl.DataFrame) -> pl.DataFrame:
+    require_columns(lift, tuple(LIFT_SCHEMA), "The measured lift")
+    require_unique(lift, ARM, "The measured lift")
+    numbers = pl.col("lift_percent", "lower", "upper")
+    wrong = lift.filter(
+        ~pl.col("kind").is_in(KINDS)
+        | ~(pl.all_horizontal(numbers.is_finite()).fill_null(value=False))
+        | ~pl.col("lift_percent").is_between("lower", "upper").fill_null(value=False)
+    )
+    if wrong.height:
+        group, kind, *values = wrong.sort(ARM).row(0)
+        raise Refused(f"The lift of {kind} for {group} is no number within its interval: {values}. Measure it anew.")
+    return lift.select(
+        *ARM,
+        "lift_percent",
+        lift_sd_percent=(pl.col("upper") - pl.col("lower")) / (2 * _Z),
+        lift_base_transactions="base_transactions",
+    )
+
+
+def _running(planned: pl.DataFrame) -> pl.DataFrame:
+    """CANDIDATE_KEY of what is planned anyway."""
+    return pl.concat([
+        planned.filter(pl.col(f"{kind}_products") > 0).select(
+            pl.col(WEEK).alias(TARGET_WEEK), *SERIES_KEY, pl.lit(kind).alias("kind")
+        )
+        for kind in KINDS
+    ])  # fmt: skip
+
+
+def _moments() -> list[pl.Expr]:
+    mean = _OUTER * pl.col("p10") + _MIDDLE * pl.col("p50") + _OUTER * pl.col("p90")
+    square = _OUTER * pl.col("p10") ** 2 + _MIDDLE * pl.col("p50") ** 2 + _OUTER * pl.col("p90") ** 2
+    return [
+        mean.alias("base_transactions"),
+        (square - mean**2).clip(0).sqrt().alias("base_transactions_sd"),
+    ]
+
+
+def _effect() -> list[pl.Expr]:
+    lift, lift_sd = pl.col("lift_percent") / _PERCENT, pl.col("lift_sd_percent") / _PERCENT
+    base, base_sd = pl.col("base_transactions"), pl.col("base_transactions_sd")
+    sd = (lift**2 * base_sd**2 + base**2 * lift_sd**2 + base_sd**2 * lift_sd**2).sqrt()
+    added = lift * base
+    return [
+        sd.alias("_sd"),
+        added.alias("incremental_transactions"),
+        (added - _Z * sd).alias("incremental_transactions_lower"),
+        (added + _Z * sd).alias("incremental_transactions_upper"),
+    ]
+
+
+def _margin_per_transaction() -> pl.Expr:
+    return pl.col("net_sales_usd_per_transaction") * pl.col("assumed_margin_percent") / _PERCENT
+
+
+def _margin() -> list[pl.Expr]:
+    ends = ("", "_lower", "_upper")
+    return [
+        (pl.col(f"incremental_transactions{end}") * _margin_per_transaction()).alias(f"incremental_margin_usd{end}")
+        for end in ends
+    ]
