@@ -36,7 +36,7 @@ LIFT_SCHEMA: dict[str, pl.DataType] = {
     "upper": pl.Float64(),
     "base_transactions": pl.Float64(),
 }
-_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 _OUTER, _MIDDLE = 0.3, 0.4
 _PERCENT = 100.0
 
@@ -117,7 +117,7 @@ def total(rows: pl.DataFrame) -> tuple[float, float, float]:
     )
     mean = float(arms["mean"].sum())
     sd = float(((arms["base"] * arms["sd"]) ** 2 + arms["own"]).sum()) ** 0.5
-    return mean, mean - _Z * sd, mean + _Z * sd
+    return mean, mean - Z * sd, mean + Z * sd
 
 
 def _measured(lift: pl.DataFrame) -> pl.DataFrame:
@@ -135,7 +135,7 @@ def _measured(lift: pl.DataFrame) -> pl.DataFrame:
     return lift.select(
         *ARM,
         "lift_percent",
-        lift_sd_percent=(pl.col("upper") - pl.col("lower")) / (2 * _Z),
+        lift_sd_percent=(pl.col("upper") - pl.col("lower")) / (2 * Z),
         lift_base_transactions="base_transactions",
     )
 
@@ -167,8 +167,8 @@ def _effect() -> list[pl.Expr]:
     return [
         sd.alias("_sd"),
         added.alias("incremental_transactions"),
-        (added - _Z * sd).alias("incremental_transactions_lower"),
-        (added + _Z * sd).alias("incremental_transactions_upper"),
+        (added - Z * sd).alias("incremental_transactions_lower"),
+        (added + Z * sd).alias("incremental_transactions_upper"),
     ]
 
 

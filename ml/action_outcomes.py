@@ -1,0 +1,179 @@
+"""What became of the advice: what was expected of the treated, and what the held-out say that it added.
+
+Belongs here: the comparison by week and to date, and what it teaches of lift. Does not belong here: the log
+(action_assignments), sales, charts.
+
+The draw of the hold-out is the design: treated and held-out cells of a stratum differ by chance alone, so that their
+difference is an effect. Each side's transactions are compared with what was forecast for it without an activity, by the
+ratio of their sums (Cochran, Sampling Techniques, 1977, ch. 6), weighted by the inverse of the probability with which a
+cell came to be on its side (Hajek, 1971); the lift is the difference of the two ratios, which takes out an error of the
+forecast that both share. Its interval is Welch's (Biometrika 34, 1947). Counts vary at least as Poisson's law says, so
+that a side on which nothing happened is not taken for certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from ml.action_assignments import ASSIGNMENT_SCHEMA, NONE, standing
+from ml.actions_candidates import ARM, CONFIDENCE, LIFT_SCHEMA, Z, total
+from ml.actions_draws import HOLD_OUT, TREATED
+from ml.actions_optimizer import CELL, TARGET_WEEK
+from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
+
+ALL, ONE_WEEK, TO_DATE = "all", "week", "to_date"
+OUTCOME_SCHEMA: dict[str, pl.DataType] = {
+    TARGET_WEEK: pl.Date(),
+    "period": pl.String(),
+    "product_group": pl.String(),
+    "kind": pl.String(),
+    "treated_cells": pl.Int64(),
+    "hold_out_cells": pl.Int64(),
+    "left_out_cells": pl.Int64(),
+    "base_transactions": pl.Float64(),
+    "actual_transactions": pl.Float64(),
+    "expected_incremental_transactions": pl.Float64(),
+    "expected_lower": pl.Float64(),
+    "expected_upper": pl.Float64(),
+    "measured_incremental_transactions": pl.Float64(),
+    "measured_lower": pl.Float64(),
+    "measured_upper": pl.Float64(),
+    "expected_lift_percent": pl.Float64(),
+    "measured_lift_percent": pl.Float64(),
+    "measured_lift_sd_percent": pl.Float64(),
+    "is_expected_within": pl.Boolean(),
+    "reason": pl.String(),
+}
+LEAST_CELLS = 2
+# A lift that is told without any doubt still has a precision.
+_LEAST_SD = 1e-6
+_PERCENT = 100.0
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """Actual over forecast of one side, the variance of it, and the degrees of freedom."""
+
+    value: float
+    variance: float
+    freedom: float
+
+
+def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date) -> pl.DataFrame:
+    """insights.action_outcomes: advice against what happened, by target week and to date, by arm and over all.
+
+    Args:
+        log: rows of ml.action_assignments.ASSIGNMENT_SCHEMA.
+        series: store_id, product_group, week_start_date, transactions of weeks that are over.
+        through: the last of them; what was decided about later weeks is not looked at.
+
+    Returns:
+        One row per target week, period (the week, or all weeks up to it), product_group and kind (both all, or an arm);
+        sorted; columns of OUTCOME_SCHEMA. Sums are over the treated cells that are compared. left_out_cells: edited,
+        not randomised, never held out, without an outcome or without a forecast. Where a side has fewer than
+        LEAST_CELLS cells nothing is measured and `reason` says so.
+
+    Raises:
+        Refused: see `ml.action_assignments.standing`. BadFrame: columns are missing or weeks repeat.
+    """
+    require_columns(log, tuple(ASSIGNMENT_SCHEMA), "The assignment log")
+    require_columns(series, (*SERIES_KEY, WEEK, "transactions"), "The series")
+    require_unique(series, (*SERIES_KEY, WEEK), "The series")
+    happened = series.select(
+        *SERIES_KEY, pl.col(WEEK).alias(TARGET_WEEK), actual=pl.col("transactions").cast(pl.Float64)
+    )
+    decided = standing(log).filter((pl.col(TARGET_WEEK) <= through) & (pl.col("kind") != NONE))
+    cells = decided.join(happened, on=CELL, how="left", maintain_order="left").with_columns(
+        is_compared=pl.col("is_randomised")
+        & pl.col("actual").is_not_null()
+        & (pl.col("base_transactions") > 0)
+        & (pl.col("propensity") > 0)
+        & (pl.col("propensity") < 1)
+    )
+    rows = [
+        _row(part, week, period, group, kind)
+        for week in cells[TARGET_WEEK].unique().sort()
+        for period, span in (
+            (ONE_WEEK, cells.filter(pl.col(TARGET_WEEK) == week)),
+            (TO_DATE, cells.filter(pl.col(TARGET_WEEK) <= week)),
+        )
+        for (group, kind), part in [((ALL, ALL), span), *span.partition_by(ARM, as_dict=True).items()]
+    ]
+    found = pl.DataFrame(rows, schema=OUTCOME_SCHEMA, orient="row")
+    return found.sort(TARGET_WEEK, "period", "product_group", "kind")
+
+
+def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
+    """The measured lift of each arm after what its hold-out taught, both weighted by their precision.
+
+    The posterior of a normal mean under a normal prior (Gelman and others, Bayesian Data Analysis, 2013, ch. 2.5). An
+    arm without a hold-out of its own keeps its lift.
+
+    Args:
+        lift: see ml.actions_candidates.LIFT_SCHEMA.
+        evidence: rows of OUTCOME_SCHEMA; the newest row to date of each arm counts.
+
+    Returns:
+        Columns of LIFT_SCHEMA, sorted by arm.
+    """
+    newest = (
+        evidence.filter((pl.col("period") == TO_DATE) & pl.col("measured_lift_percent").is_not_null())
+        .sort(TARGET_WEEK)
+        .unique(ARM, keep="last", maintain_order=True)
+        .select(*ARM, "measured_lift_percent", "measured_lift_sd_percent", more="base_transactions")
+    )
+    sd = (pl.col("upper") - pl.col("lower")) / (2 * Z)
+    own, taught = 1 / sd.clip(_LEAST_SD) ** 2, 1 / pl.col("measured_lift_sd_percent").clip(_LEAST_SD) ** 2
+    mean = (pl.col("lift_percent") * own + pl.col("measured_lift_percent") * taught) / (own + taught)
+    half = Z / (own + taught).sqrt()
+    is_taught = pl.col("measured_lift_percent").is_not_null()
+    joined = lift.join(newest, on=ARM, how="left").with_columns(_mean=mean, _half=half)
+    return joined.select(
+        *ARM,
+        lift_percent=pl.when(is_taught).then("_mean").otherwise("lift_percent"),
+        lower=pl.when(is_taught).then(pl.col("_mean") - pl.col("_half")).otherwise("lower"),
+        upper=pl.when(is_taught).then(pl.col("_mean") + pl.col("_half")).otherwise("upper"),
+        base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0),
+    ).select(list(LIFT_SCHEMA)).sort(ARM)  # fmt: skip
+
+
+def _row(cells: pl.DataFrame, week: date, period: str, group: str, kind: str) -> tuple[object, ...]:
+    compared = cells.filter("is_compared")
+    treated, held = (compared.filter(pl.col("cell") == side) for side in (TREATED, HOLD_OUT))
+    base, actual = float(treated["base_transactions"].sum()), float(treated["actual"].sum())
+    expected = total(treated)
+    facts = (week, period, group, kind, treated.height, held.height, cells.height - compared.height, base, actual)
+    expected_percent = _PERCENT * expected[0] / base if base else None
+    if min(treated.height, held.height) < LEAST_CELLS:
+        reason = (
+            f"{treated.height} treated and {held.height} held-out cells can be compared; "
+            f"at least {LEAST_CELLS} of each are needed."
+        )
+        return *facts, *expected, None, None, None, expected_percent, None, None, None, reason
+    one = _ratio(treated, 1 / treated["propensity"].to_numpy())
+    other = _ratio(held, 1 / (1 - held["propensity"].to_numpy()))
+    lift, variance = one.value - other.value, one.variance + other.variance
+    freedom = variance**2 / (one.variance**2 / one.freedom + other.variance**2 / other.freedom)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * variance**0.5
+    measured = tuple(base * value for value in (lift, lift - half, lift + half))
+    is_within = measured[1] <= expected[0] <= measured[2]
+    percent = (_PERCENT * lift, _PERCENT * half / Z)
+    return *facts, *expected, *measured, expected_percent, *percent, is_within, None
+
+
+def _ratio(cells: pl.DataFrame, weight: NDArray[np.float64]) -> _Ratio:
+    """Weighted ratio of sums with its linearised variance."""
+    actual, base = cells["actual"].to_numpy(), cells["base_transactions"].to_numpy()
+    whole = float((weight * base).sum())
+    value = float((weight * actual).sum()) / whole
+    count = cells.height
+    sampled = count / (count - 1) * float(((weight * (actual - value * base)) ** 2).sum())
+    # Jeffreys' half: a side that sold nothing may have sold something.
+    poisson = float((weight**2 * base).sum()) * (float(actual.sum()) + 0.5) / float(base.sum())
+    return _Ratio(value, max(sampled, poisson) / whole**2, count - 1)
