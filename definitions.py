@@ -17,6 +17,7 @@ from assets.gold.demand import gold_assets
 from assets.gold.promotion_events import promotion_event_assets
 from assets.gold.training_sets import training_set_assets
 from assets.graph import Graph
+from assets.insights.actions import action_assets
 from assets.insights.drivers import driver_assets
 from assets.insights.promotion_lift import promotion_lift_assets
 from assets.insights.report import insight_assets
@@ -41,8 +42,7 @@ from resources.spark import SparkDoor
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
     totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, driver_assets,
-    promotion_event_assets, promotion_lift_assets,
-    insight_assets,
+    promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
 )  # fmt: skip
 
 

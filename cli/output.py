@@ -19,6 +19,7 @@ from dagster import DagsterExecutionInterruptedError
 from rich.console import Console
 
 from checks.contracts.loader import ContractError
+from ml.actions_limits import Refused
 from ml.frame_checks import BadFrame
 from resources.backup import ArchiveError
 from resources.dbt import DbtError
@@ -37,7 +38,7 @@ SAYS_NO, WRONG_USE = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
     ArchiveError, BadFrame, ContractError, DbtError, FixError, FormatError, Locked, LookupError, MappingError,
-    RotationPending, SettingsError, SourceFileError, SparkServerError, ToolchainError,
+    Refused, RotationPending, SettingsError, SourceFileError, SparkServerError, ToolchainError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

@@ -18,6 +18,10 @@ from tests.conftest import throwaway_settings
 LINES = "silver.fct_receipt_lines"
 
 
+# The log of decisions is an input: no table is read for it.
+WRITTEN_BY_PEOPLE = {"bronze.action_assignments"}
+
+
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> tuple[Consumer, ...]:
     settings = throwaway_settings(tmp_path_factory.mktemp("lineage"))
@@ -33,7 +37,7 @@ def test_every_table_has_its_code(code: tuple[Consumer, ...]) -> None:
     shown = {item.table: item for item in code if item.is_shown}
     assert set(shown) == {".".join(key) for key in load_contracts()}
     for name, item in shown.items():
-        assert item.words or item.unseen, name
+        assert item.words or item.unseen or name in WRITTEN_BY_PEOPLE, name
 
 
 def test_money_is_followed_through_its_new_names(code: tuple[Consumer, ...]) -> None:

@@ -14,7 +14,8 @@ from tests.conftest import throwaway_settings
 ABSENT = {
     "bronze/promotions", "bronze/households", "bronze/campaigns", "bronze/offers", "bronze/offer_exposures",
     "bronze/redemptions", "silver/fct_promotions", "silver/fct_offer_exposures", "silver/fct_redemptions",
-    "gold/promotion_plans", "gold/promotion_events", "insights/promotion_lift",
+    "gold/promotion_plans", "gold/promotion_events", "insights/promotion_lift", "bronze/action_assignments",
+    "insights/action_outcomes", "insights/next_actions",
 }  # fmt: skip
 
 

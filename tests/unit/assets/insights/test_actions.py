@@ -1,0 +1,67 @@
+"""What the advice is made from: lift in percent of its group, what a transaction is worth, other limits for a trial."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import duckdb
+import polars as pl
+import pytest
+
+from assets.insights.actions import SALES_WEEKS, figures_of, lift_sql, other_limits, sales_sql
+from ml.actions import NEXT_ACTION_SCHEMA, Advice
+from ml.actions_candidates import LIFT_SCHEMA
+from ml.actions_limits import Limits, Refused
+
+ISSUE = date(2017, 11, 27)
+
+
+def lifted(*rows: tuple[str, str, str, str, float | None, float]) -> pl.DataFrame:
+    """level, product_group, kind, part, incremental transactions (their interval is 10 either way), expected."""
+    names = ["level", "product_group", "kind", "part", "incremental_transactions", "expected_transactions"]
+    frame = pl.DataFrame(rows, schema=names, orient="row")
+    added = pl.col("incremental_transactions")
+    return frame.with_columns(incremental_transactions_lower=added - 10, incremental_transactions_upper=added + 10)
+
+
+def test_lift_is_net_and_in_percent_of_the_group():
+    rows = lifted(
+        ("group", "BEER", "display", "promoted", 60.0, 100.0),
+        ("group", "BEER", "display", "rest_of_group", -20.0, 300.0),
+        ("group", "BEER", "display", "other_groups", 5.0, 9000.0),
+        ("group", "BEER", "display", "following_weeks", -5.0, 800.0),
+        ("group", "BEER", "display", "net", 40.0, None),
+        ("group", "BEER", "price_cut", "net", 40.0, None),
+        ("group", "TEA", "mailer", "net", None, None),
+        ("event", "COLA", "display", "net", 40.0, 400.0),
+    )  # type: ignore[arg-type]
+    database = duckdb.connect()
+    database.register("promotion_lift", rows)
+    found = database.sql(lift_sql("promotion_lift")).pl()
+    assert set(found.columns) == set(LIFT_SCHEMA)
+    assert found.select(list(LIFT_SCHEMA)).rows() == [("BEER", "display", 10.0, 7.5, 12.5, 400.0)]
+
+
+def test_a_transaction_is_worth_what_it_was_in_the_last_quarter():
+    weeks = [ISSUE - timedelta(7 * back) for back in (0, SALES_WEEKS - 1, SALES_WEEKS)]
+    rows = [(week, "BEER", 10, sales) for week, sales in zip(weeks, (80, 100, 9000), strict=True)]
+    names = ["week_start_date", "product_group", "transactions", "net_sales_usd"]
+    frame = pl.DataFrame([*rows, (ISSUE, "TEA", 0, 0)], schema=names, orient="row")
+    database = duckdb.connect()
+    database.register("demand_series", frame)
+    assert database.sql(sales_sql("demand_series", ISSUE)).fetchall() == [("BEER", 9.0)]
+
+
+def test_a_trial_changes_what_is_asked_for_alone():
+    limits = Limits(100.0, 2, min_actions={"display": 1})
+    assert other_limits(limits, None, None) == limits
+    changed = other_limits(limits, 20.0, 3)
+    assert (changed.budget_usd, changed.slots_per_store, changed.min_actions) == (20.0, 3, {"display": 1})
+    with pytest.raises(Refused, match="budget_usd must be an amount above 0"):
+        other_limits(limits, -1.0, None)
+
+
+def test_an_empty_advice_has_figures():
+    figures = figures_of(Advice(pl.DataFrame(schema=NEXT_ACTION_SCHEMA), 7, 0.0))
+    assert figures["candidates"] == 7
+    assert figures["incremental_transactions"] == figures["treated"] == figures["assumed_cost_usd"] == 0
