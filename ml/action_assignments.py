@@ -31,6 +31,7 @@ ADVICE_COLUMNS: dict[str, pl.DataType] = {
     "base_transactions_sd": pl.Float64(),
     "lift_percent": pl.Float64(),
     "lift_sd_percent": pl.Float64(),
+    "net_share": pl.Float64(),
     "assumed_cost_usd": MONEY,
     "assumptions_version": pl.String(),
     "lift_version": pl.String(),

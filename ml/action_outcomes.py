@@ -9,6 +9,9 @@ ratio of their sums (Cochran, Sampling Techniques, 1977, ch. 6), weighted by the
 cell came to be on its side (Hajek, 1971); the lift is the difference of the two ratios, which takes out an error of the
 forecast that both share. Its interval is Welch's (Biometrika 34, 1947). Counts vary at least as Poisson's law says, so
 that a side on which nothing happened is not taken for certain.
+
+Both are of the activity's own product group and week: what following weeks and other groups give or take shows nowhere
+near a cell. The net share that lift measured is kept for what is advised.
 """
 
 from __future__ import annotations
@@ -139,6 +142,7 @@ def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
         lift_percent=pl.when(is_taught).then("_mean").otherwise("lift_percent"),
         lower=pl.when(is_taught).then(pl.col("_mean") - pl.col("_half")).otherwise("lower"),
         upper=pl.when(is_taught).then(pl.col("_mean") + pl.col("_half")).otherwise("upper"),
+        net_share="net_share",
         base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0),
     ).select(list(LIFT_SCHEMA)).sort(ARM)  # fmt: skip
 
@@ -147,7 +151,7 @@ def _row(cells: pl.DataFrame, week: date, period: str, group: str, kind: str) ->
     compared = cells.filter("is_compared")
     treated, held = (compared.filter(pl.col("cell") == side) for side in (TREATED, HOLD_OUT))
     base, actual = float(treated["base_transactions"].sum()), float(treated["actual"].sum())
-    expected = total(treated)
+    expected = total(treated, net=False)
     facts = (week, period, group, kind, treated.height, held.height, cells.height - compared.height, base, actual)
     expected_percent = _PERCENT * expected[0] / base if base else None
     if min(treated.height, held.height) < LEAST_CELLS:

@@ -43,6 +43,7 @@ NEXT_ACTION_SCHEMA: dict[str, pl.DataType] = {
     "net_sales_usd_per_transaction": pl.Float64(),
     "lift_percent": pl.Float64(),
     "lift_sd_percent": pl.Float64(),
+    "net_share": pl.Float64(),
     "lift_base_transactions": pl.Float64(),
     "optimality_gap_percent": pl.Float64(),
     "assumptions_version": pl.String(),
@@ -139,7 +140,8 @@ def _reason(row: dict) -> str:
     tried = "; its effect is tried where it is not sure" if row["is_exploration"] else ""
     return (
         f"{begin} a {row['kind']} of {row['product_group']} in store {row['store_id']}: {row['base_transactions']:.1f} "
-        f"transactions are forecast without and {row['lift_percent']:+.1f} % were measured for it, which adds "
+        f"transactions are forecast without and {row['lift_percent']:+.1f} % were measured for it, of which "
+        f"{row['net_share']:.0%} are left net of other weeks and groups; that adds "
         f"{row['incremental_transactions']:+.2f} transactions (90 %: {low:+.2f} to {high:+.2f}) and "
         f"{row['incremental_margin_usd']:+.2f} USD of margin for an assumed cost of {row['assumed_cost_usd']:.2f} USD"
         f"{tried}."

@@ -25,15 +25,17 @@ from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 ARM: tuple[str, ...] = ("product_group", "kind")
 # Of every interval that is given or asked for here.
 CONFIDENCE = 0.90
-# What is needed of insights.promotion_lift: one row per ARM. lift_percent: transactions added, in percent of what would
-# have been without, net of what was borrowed; lower, upper: its 90 % interval; base_transactions: how many it was
-# measured on. An arm whose lift could not be measured has no row.
+# What is needed of insights.promotion_lift: one row per ARM. lift_percent: transactions that an activity adds to its
+# product group in its week, in percent of what would have been without; lower, upper: its 90 % interval; net_share: the
+# share of them that is left after what following weeks and other groups give or take; base_transactions: how many the
+# lift was measured on. An arm whose lift could not be measured has no row.
 LIFT_SCHEMA: dict[str, pl.DataType] = {
     "product_group": pl.String(),
     "kind": pl.String(),
     "lift_percent": pl.Float64(),
     "lower": pl.Float64(),
     "upper": pl.Float64(),
+    "net_share": pl.Float64(),
     "base_transactions": pl.Float64(),
 }
 Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
@@ -56,9 +58,10 @@ def candidates(
 
     Returns:
         One row per CANDIDATE_KEY, sorted: the versions; base_transactions and base_transactions_sd (what is forecast
-        without the activity); lift_percent, lift_sd_percent, lift_base_transactions; incremental_transactions with
-        _lower and _upper (90 %); net_sales_usd_per_transaction; assumed_margin_percent; assumed_cost_usd;
-        incremental_margin_usd, the margin of the added sales before the cost, with _lower and _upper.
+        without the activity); lift_percent, lift_sd_percent, net_share, lift_base_transactions;
+        incremental_transactions, net, with _lower and _upper (90 %); net_sales_usd_per_transaction;
+        assumed_margin_percent; assumed_cost_usd; incremental_margin_usd, the margin of the added sales before the cost,
+        with _lower and _upper.
 
     Raises:
         Refused: a cost or margin is missing, a lift is no number within its interval.
@@ -77,7 +80,7 @@ def candidates(
     margin = pl.col("product_group").replace_strict(dict(assumptions.margin_percent), return_dtype=pl.Float64)
     cost = pl.col("kind").replace_strict(dict(assumptions.costs_usd), return_dtype=pl.Float64)
     rows = rows.with_columns(assumed_margin_percent=margin, assumed_cost_usd=cost).with_columns(_effect())
-    return rows.with_columns(_margin()).drop("_sd").sort(CANDIDATE_KEY)
+    return rows.with_columns(_margin()).sort(CANDIDATE_KEY)
 
 
 def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.DataFrame:
@@ -98,7 +101,7 @@ def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.Da
     lift = pl.col("lift_percent") + pl.when("is_exploration").then(
         pl.col("_drawn") * pl.col("lift_sd_percent")
     ).otherwise(0)
-    added = lift / _PERCENT * pl.col("base_transactions")
+    added = lift / _PERCENT * pl.col("base_transactions") * pl.col("net_share")
     if limits.maximise == "incremental_transactions":
         value = added
     else:
@@ -106,24 +109,30 @@ def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.Da
     return rows.with_columns(is_exploration=explores, _drawn=drawn).with_columns(value=value).drop("_drawn")
 
 
-def total(rows: pl.DataFrame) -> tuple[float, float, float]:
-    """Sum of the expected incremental transactions of rows of `candidates`, with its 90 % interval."""
-    own = pl.col("base_transactions_sd") ** 2 * (pl.col("lift_percent") ** 2 + pl.col("lift_sd_percent") ** 2)
-    arms = rows.group_by(ARM).agg(
-        mean=pl.col("incremental_transactions").sum(),
-        base=pl.col("base_transactions").sum(),
-        own=(own / _PERCENT**2).sum(),
-        sd=pl.col("lift_sd_percent").first() / _PERCENT,
+def total(rows: pl.DataFrame, *, net: bool = True) -> tuple[float, float, float]:
+    """Sum of the expected incremental transactions of rows of `candidates`, with its 90 % interval.
+
+    Args:
+        rows: columns of `candidates`; the rows of an arm have one lift.
+        net: after what following weeks and other groups give or take; else in their own group and week.
+    """
+    share = pl.col("net_share") if net else pl.lit(1.0)
+    own = (
+        share**2 * pl.col("base_transactions_sd") ** 2 * (pl.col("lift_percent") ** 2 + pl.col("lift_sd_percent") ** 2)
     )
-    mean = float(arms["mean"].sum())
-    sd = float(((arms["base"] * arms["sd"]) ** 2 + arms["own"]).sum()) ** 0.5
+    arms = rows.group_by([*ARM, "lift_percent", "lift_sd_percent"]).agg(
+        base=(share * pl.col("base_transactions")).sum(), own=(own / _PERCENT**2).sum()
+    )
+    mean = float((arms["base"] * arms["lift_percent"]).sum()) / _PERCENT
+    shared = arms.group_by(ARM).agg(sd=(pl.col("base") * pl.col("lift_sd_percent")).sum() / _PERCENT)
+    sd = (float((shared["sd"] ** 2).sum()) + float(arms["own"].sum())) ** 0.5
     return mean, mean - Z * sd, mean + Z * sd
 
 
 def _measured(lift: pl.DataFrame) -> pl.DataFrame:
     require_columns(lift, tuple(LIFT_SCHEMA), "The measured lift")
     require_unique(lift, ARM, "The measured lift")
-    numbers = pl.col("lift_percent", "lower", "upper")
+    numbers = pl.col("lift_percent", "lower", "upper", "net_share")
     wrong = lift.filter(
         ~pl.col("kind").is_in(KINDS)
         | ~(pl.all_horizontal(numbers.is_finite()).fill_null(value=False))
@@ -136,6 +145,7 @@ def _measured(lift: pl.DataFrame) -> pl.DataFrame:
         *ARM,
         "lift_percent",
         lift_sd_percent=(pl.col("upper") - pl.col("lower")) / (2 * Z),
+        net_share="net_share",
         lift_base_transactions="base_transactions",
     )
 
@@ -161,11 +171,10 @@ def _moments() -> list[pl.Expr]:
 
 def _effect() -> list[pl.Expr]:
     lift, lift_sd = pl.col("lift_percent") / _PERCENT, pl.col("lift_sd_percent") / _PERCENT
-    base, base_sd = pl.col("base_transactions"), pl.col("base_transactions_sd")
+    base, base_sd = (pl.col(name) * pl.col("net_share") for name in ("base_transactions", "base_transactions_sd"))
     sd = (lift**2 * base_sd**2 + base**2 * lift_sd**2 + base_sd**2 * lift_sd**2).sqrt()
     added = lift * base
     return [
-        sd.alias("_sd"),
         added.alias("incremental_transactions"),
         (added - Z * sd).alias("incremental_transactions_lower"),
         (added + Z * sd).alias("incremental_transactions_upper"),

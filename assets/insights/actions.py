@@ -31,6 +31,8 @@ FORECASTS, LIFT = "forecasts.demand_forecasts", "insights.promotion_lift"
 LOG, LIFT_KEY = ("bronze", "action_assignments"), ("insights", "promotion_lift")
 # What a transaction is worth is looked up in a quarter: prices and baskets change slowly.
 SALES_WEEKS = 13
+# A net share outside is noise: an effect that is all borrowed would be no effect.
+NET_SHARES = (0.2, 1.5)
 # The simple rule that stands in while there is no model.
 STAND_IN = "mean_8"
 CODE = [*ML.glob("action*.py"), PROJECT_ROOT / "assets" / "insights" / "actions.py"]
@@ -195,19 +197,26 @@ def lift_sql(relation: str) -> str:
     """LIFT_SCHEMA from insights.promotion_lift.
 
     In percent of what the group would have sold in the promoted stores and weeks: a promotion is of some products, and
-    what it adds is net of what it takes from the rest of the group and of the weeks after.
+    takes from the rest of its group. The net share is that of the whole effect, following weeks and other groups
+    included, within NET_SHARES; where either is no gain it is 1.
     """
+    least, most = NET_SHARES
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
     return f"""
         WITH totals AS (
             SELECT product_group, kind,
                    SUM(expected_transactions) FILTER (WHERE part IN ('promoted', 'rest_of_group')) AS base_transactions,
-                   MAX(incremental_transactions) FILTER (WHERE part = 'net') AS added,
+                   SUM(incremental_transactions) FILTER (WHERE part IN ('promoted', 'rest_of_group')) AS in_week,
+                   MAX(incremental_transactions) FILTER (WHERE part = 'net') AS net,
                    MAX(incremental_transactions_lower) FILTER (WHERE part = 'net') AS low,
                    MAX(incremental_transactions_upper) FILTER (WHERE part = 'net') AS high
-            FROM {relation} WHERE level = 'group' AND kind IN ({kinds}) GROUP BY product_group, kind)
-        SELECT product_group, kind, 100 * added / base_transactions AS lift_percent,
-               100 * low / base_transactions AS lower, 100 * high / base_transactions AS upper, base_transactions
-        FROM totals WHERE base_transactions > 0 AND added IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
-        ORDER BY product_group, kind
+            FROM {relation} WHERE level = 'group' AND kind IN ({kinds}) GROUP BY product_group, kind),
+        shared AS (
+            SELECT *, CASE WHEN net > 0 AND in_week > 0 THEN LEAST(GREATEST(net / in_week, {least}), {most}) ELSE 1.0E0
+                      END AS net_share
+            FROM totals WHERE base_transactions > 0 AND net IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL)
+        SELECT product_group, kind, 100 * net / net_share / base_transactions AS lift_percent,
+               100 * low / net_share / base_transactions AS lower, 100 * high / net_share / base_transactions AS upper,
+               net_share, base_transactions
+        FROM shared ORDER BY product_group, kind
     """

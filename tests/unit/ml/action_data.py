@@ -34,13 +34,13 @@ def forecasts(stores: int = 12) -> pl.DataFrame:
 
 def lift() -> pl.DataFrame:
     rows = [
-        ("BEER", "display", 20.0, 10.0, 30.0, 900.0),
-        ("BEER", "mailer", 8.0, -4.0, 20.0, 300.0),
-        ("COLA", "display", 30.0, 22.0, 38.0, 2000.0),
-        ("TEA", "mailer", 25.0, -30.0, 80.0, 50.0),
+        ("BEER", "display", 20.0, 10.0, 30.0, 0.8, 900.0),
+        ("BEER", "mailer", 8.0, -4.0, 20.0, 0.8, 300.0),
+        ("COLA", "display", 30.0, 22.0, 38.0, 0.8, 2000.0),
+        ("TEA", "mailer", 25.0, -30.0, 80.0, 0.8, 50.0),
     ]
-    names = ["product_group", "kind", "lift_percent", "lower", "upper", "base_transactions"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    names = ["product_group", "kind", "lift_percent", "lower", "upper", "net_share"]
+    return pl.DataFrame(rows, schema=[*names, "base_transactions"], orient="row")
 
 
 def planned(rows: list[tuple[str, str, date, int, int]] | None = None) -> pl.DataFrame:

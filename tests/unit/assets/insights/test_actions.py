@@ -16,7 +16,7 @@ from ml.actions_limits import Limits, Refused
 ISSUE = date(2017, 11, 27)
 
 
-def lifted(*rows: tuple[str, str, str, str, float | None, float]) -> pl.DataFrame:
+def lifted(*rows: tuple[str, str, str, str, float | None, float | None]) -> pl.DataFrame:
     """level, product_group, kind, part, incremental transactions (their interval is 10 either way), expected."""
     names = ["level", "product_group", "kind", "part", "incremental_transactions", "expected_transactions"]
     frame = pl.DataFrame(rows, schema=names, orient="row")
@@ -24,22 +24,35 @@ def lifted(*rows: tuple[str, str, str, str, float | None, float]) -> pl.DataFram
     return frame.with_columns(incremental_transactions_lower=added - 10, incremental_transactions_upper=added + 10)
 
 
-def test_lift_is_net_and_in_percent_of_the_group():
-    rows = lifted(
-        ("group", "BEER", "display", "promoted", 60.0, 100.0),
+def sql_lift(*rows: tuple[str, str, str, str, float | None, float | None]) -> list[tuple]:
+    database = duckdb.connect()
+    database.register("promotion_lift", lifted(*rows))
+    return database.sql(lift_sql("promotion_lift")).pl().select(list(LIFT_SCHEMA)).rows()
+
+
+def test_lift_is_in_percent_of_the_group_and_its_net_share_apart():
+    found = sql_lift(
+        ("group", "BEER", "display", "promoted", 70.0, 100.0),
         ("group", "BEER", "display", "rest_of_group", -20.0, 300.0),
         ("group", "BEER", "display", "other_groups", 5.0, 9000.0),
-        ("group", "BEER", "display", "following_weeks", -5.0, 800.0),
+        ("group", "BEER", "display", "following_weeks", -15.0, 800.0),
         ("group", "BEER", "display", "net", 40.0, None),
         ("group", "BEER", "price_cut", "net", 40.0, None),
         ("group", "TEA", "mailer", "net", None, None),
         ("event", "COLA", "display", "net", 40.0, 400.0),
-    )  # type: ignore[arg-type]
-    database = duckdb.connect()
-    database.register("promotion_lift", rows)
-    found = database.sql(lift_sql("promotion_lift")).pl()
-    assert set(found.columns) == set(LIFT_SCHEMA)
-    assert found.select(list(LIFT_SCHEMA)).rows() == [("BEER", "display", 10.0, 7.5, 12.5, 400.0)]
+    )
+    # 50 of 400 in the week, 40 of them left; 30 to 50 net is 37.5 to 62.5 in the week.
+    assert found == [("BEER", "display", *map(pytest.approx, (12.5, 9.375, 15.625, 0.8, 400.0)))]
+
+
+def test_the_net_share_is_within_reason():
+    rows = [
+        ("group", kind, "display", part, added, 400.0 if part == "promoted" else None)
+        for kind, in_week, net in (("BORROWED", 50.0, 1.0), ("HALO", 10.0, 90.0), ("LOSS", -20.0, -30.0))
+        for part, added in (("promoted", in_week), ("net", net))
+    ]
+    assert [row[5] for row in sql_lift(*rows)] == [0.2, 1.5, 1.0]
+    assert [row[2] for row in sql_lift(*rows)] == pytest.approx([1.25, 15.0, -7.5])
 
 
 def test_a_transaction_is_worth_what_it_was_in_the_last_quarter():
