@@ -197,26 +197,31 @@ def lift_sql(relation: str) -> str:
     """LIFT_SCHEMA from insights.promotion_lift.
 
     In percent of what the group would have sold in the promoted stores and weeks: a promotion is of some products, and
-    takes from the rest of its group. The net share is that of the whole effect, following weeks and other groups
-    included, within NET_SHARES; where either is no gain it is 1.
+    takes from the rest of its group; the intervals of both parts are put together as independent ones. The net share,
+    following weeks and other groups included, is that of all arms together: one arm's is noise. It is kept within
+    NET_SHARES.
     """
-    least, most = NET_SHARES
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
+    least, most = NET_SHARES
+    in_week = "FILTER (WHERE part IN ('promoted', 'rest_of_group'))"
+    added = "incremental_transactions"
+    down, up = f"{added} - {added}_lower", f"{added}_upper - {added}"
     return f"""
-        WITH totals AS (
-            SELECT product_group, kind,
-                   SUM(expected_transactions) FILTER (WHERE part IN ('promoted', 'rest_of_group')) AS base_transactions,
-                   SUM(incremental_transactions) FILTER (WHERE part IN ('promoted', 'rest_of_group')) AS in_week,
-                   MAX(incremental_transactions) FILTER (WHERE part = 'net') AS net,
-                   MAX(incremental_transactions_lower) FILTER (WHERE part = 'net') AS low,
-                   MAX(incremental_transactions_upper) FILTER (WHERE part = 'net') AS high
+        WITH arms AS (
+            SELECT product_group, kind, SUM(expected_transactions) {in_week} AS base_transactions,
+                   SUM({added}) {in_week} AS added,
+                   SQRT(SUM(POWER({down}, 2)) {in_week}) AS down, SQRT(SUM(POWER({up}, 2)) {in_week}) AS up,
+                   MAX({added}) FILTER (WHERE part = 'net') AS net
             FROM {relation} WHERE level = 'group' AND kind IN ({kinds}) GROUP BY product_group, kind),
+        known AS (
+            SELECT * FROM arms
+            WHERE base_transactions > 0 AND added + down + up + net IS NOT NULL),
         shared AS (
-            SELECT *, CASE WHEN net > 0 AND in_week > 0 THEN LEAST(GREATEST(net / in_week, {least}), {most}) ELSE 1.0E0
-                      END AS net_share
-            FROM totals WHERE base_transactions > 0 AND net IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL)
-        SELECT product_group, kind, 100 * net / net_share / base_transactions AS lift_percent,
-               100 * low / net_share / base_transactions AS lower, 100 * high / net_share / base_transactions AS upper,
+            SELECT CASE WHEN SUM(added) > 0 THEN LEAST(GREATEST(SUM(net) / SUM(added), {least}), {most}) ELSE 1.0E0 END
+                   AS net_share
+            FROM known)
+        SELECT product_group, kind, 100 * added / base_transactions AS lift_percent,
+               100 * (added - down) / base_transactions AS lower, 100 * (added + up) / base_transactions AS upper,
                net_share, base_transactions
-        FROM shared ORDER BY product_group, kind
+        FROM known CROSS JOIN shared ORDER BY product_group, kind
     """
