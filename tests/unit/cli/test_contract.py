@@ -152,7 +152,13 @@ def test_impact_names_features_models_and_forecasts(
             "models.champion_history",
         },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.demand_totals", "forecasts.forecast_accuracy"},
-        "insights": {"insights.demand_drivers", "insights.promotion_lift", "insights.report"},
+        "insights": {
+            "insights.demand_drivers",
+            "insights.promotion_lift",
+            "insights.next_actions",
+            "insights.action_outcomes",
+            "insights.report",
+        },
     }
     assert set(impact["features"]["uses"]) == {
         "quantity_units_lag_0",
