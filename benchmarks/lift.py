@@ -1,9 +1,11 @@
 """What the lift of promotions is worth: markets with known truth, and markets without any effect.
 
-Belongs here: the two experiments and their figures. Does not belong here: the market (benchmarks.market*), the estimate
+Belongs here: the experiments and their figures. Does not belong here: the market (benchmarks.market*), the estimate
 (ml.lift).
 
 - lift: a seed is one market; its lift is the sum over its promotions of net incremental transactions.
+- sparse, confounded: the same with half a basket a product, store and week; with promotions far likelier where more
+  is sold anyway.
 - placebo: markets in which no promotion does anything; a promotion is rejected where its p-value is below 5 %.
 """
 
@@ -28,6 +30,11 @@ from ml.promotion_events import promotion_events
 SETTINGS = MarketSettings()
 SEEDS, PLACEBO_SEEDS, PLACEBOS = range(1, 101), range(1001, 1024), 200
 LEVEL = 0.05
+WORLDS = {
+    "sparse": replace(SETTINGS, baskets=0.5, stores=100),
+    "confounded": replace(SETTINGS, confounding=2.5, season_spread=0.6),
+}
+WORLD_SEEDS = range(1, 31)
 _LEAD = timedelta(days=28)
 _KEY = ("store_id", "product_group", "product_line", WEEK)
 
@@ -54,9 +61,23 @@ def bench_lift(options: Options) -> dict[str, Any]:
     idle = replace(SETTINGS, has_effect=False)
     placebos = pl.concat([one_market(make_market(idle, seed)) for seed in PLACEBO_SEEDS])
     placebos = placebos.filter(pl.col("level") == "event").head(PLACEBOS)
-    size = {"markets": len(seeds), "placebos": placebos.height, "stores": SETTINGS.stores, "weeks": SETTINGS.weeks}
+    worlds = {name: _world(name) for name in WORLDS}
+    size = {
+        "markets": len(seeds),
+        "markets_of_each_world": len(WORLD_SEEDS),
+        "placebos": placebos.height,
+        "stores": SETTINGS.stores,
+        "weeks": SETTINGS.weeks,
+    }
     metrics = recovered(pl.concat(found)) | false_alarms(placebos)
-    return result("lift", size, metrics, watch.seconds())
+    return result("lift", size, metrics, watch.seconds(), rivals=worlds)
+
+
+def _world(name: str) -> dict[str, float]:
+    found = recovered(pl.concat([one_market(make_market(WORLDS[name], seed)) for seed in WORLD_SEEDS]))
+    progress(f"world {name} done")
+    kept = ("net_over_truth", "naive_over_truth", "coverage_of_90_percent_interval")
+    return {f"{level}_{figure}": found[f"{level}_{figure}"] for level in ("all", "event") for figure in kept}
 
 
 def _seeds(rounds: str | None) -> range:

@@ -15,7 +15,7 @@ from ml.lift import NET
 from ml.lift_parts import AFTER, OTHERS, PARTS, PROMOTED, REST
 
 TABLE = "insights.promotion_lift"
-_PARTS = {PROMOTED: "promoted", REST: "rest of group", OTHERS: "other groups", AFTER: "weeks after"}
+_PARTS = {PROMOTED: "line", REST: "group", OTHERS: "others", AFTER: "after"}
 
 
 @command
@@ -43,7 +43,7 @@ def summary(rows: pl.DataFrame) -> dict[str, Any]:
 
     Returns:
         promotions: net rows of events, each with `parts` (incremental transactions of each part); totals: the same of
-        sums, all first; refused: counts by verdict, with the reason of one of them.
+        sums, all first; refused: counts by verdict, with the reason of the largest.
     """
     parts = {
         (level, event): dict(own.select("part", "incremental_transactions").iter_rows())
@@ -57,7 +57,9 @@ def summary(rows: pl.DataFrame) -> dict[str, Any]:
         ["is_event", "level", "incremental_transactions", "event_id"], descending=[False, False, True, False]
     )
     found = [{**row, "parts": parts[row["level"], row["event_id"]]} for row in ranked.drop("part").to_dicts()]
-    refused = net.filter(pl.col("incremental_transactions").is_null()).sort("event_id").group_by("verdict").agg(
+    refused = net.filter(pl.col("incremental_transactions").is_null()).sort(
+        ["planned_stores", "event_id"], descending=[True, False]
+    ).group_by("verdict", maintain_order=True).agg(
         promotions=pl.len(), example=pl.col("event_id").first(), reason=pl.col("reason").first()
     )  # fmt: skip
     return {
@@ -79,16 +81,18 @@ def _show(answer: dict[str, Any], limit: int) -> None:
             table.add_row(f"{row['promotions']:,}", row["verdict"].replace("_", " "), row["reason"])
         out.print(table)
     out.print(
-        "net: promoted line in its weeks + rest of its group + other groups + the line in the three weeks after; a "
-        "basket counts once per product group. stores: measured / untreated. naive: its weeks less the four before.",
+        "net = the promoted line in its weeks + the rest of its group + other groups + the line in the three weeks "
+        "after; a basket counts once per group. stores: measured / untreated. naive: its weeks less the four before.",
         highlight=False,
     )
 
 
 def _table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title=title)
-    for heading in ("promotion", "stores", "net", "90 %", *_PARTS.values(), "second design", "naive", "verdict"):
-        table.add_column(heading, justify="left" if heading in {"promotion", "verdict"} else "right")
+    table.add_column("promotion", min_width=30)
+    for heading in ("stores", "net", "90 %", *_PARTS.values(), "2nd design", "naive"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
     for row in rows:
         name, value = row["event_id"], "incremental_transactions"
         ends = f"{row[f'{value}_lower']:+,.0f} to {row[f'{value}_upper']:+,.0f}"

@@ -20,8 +20,16 @@ from ml.lift_baseline import store_weights
 from ml.lift_estimate import Lift, group_shapes, measure_promotion, total_lift
 from ml.lift_inference import interval, p_value
 from ml.lift_panel import MEASURES, Floats, event_cells, lift_panel
-from ml.lift_parts import PARTS, PROMOTED
-from ml.lift_verdicts import DESIGNS_DISAGREE, MEASURED, PLACEBO_FAILED, LiftDesign, Verdict, refusal
+from ml.lift_parts import OTHERS, PARTS, PROMOTED
+from ml.lift_verdicts import (
+    BUSIER_STORES,
+    DESIGNS_DISAGREE,
+    MEASURED,
+    PLACEBO_FAILED,
+    LiftDesign,
+    Verdict,
+    refusal,
+)
 
 NET = "net"
 _NAMES = dict(zip(MEASURES, ("incremental_transactions", "incremental_units", "incremental_sales_usd"), strict=True))
@@ -74,8 +82,10 @@ def promotion_lift(
         has a design, per group and kind of them (level group), and of all of them (level all); one row (net) per
         promotion that has none, with a reason and no number. outcome_through: last week at hand. expected_transactions:
         without the promotion, in the part's cells. Where the designs disagree an interval holds those of both; where
-        the placebo in time finds an effect it is as much wider (Rambachan and Roth, Review of Economic Studies 90,
-        2023: as large a violation as was seen before).
+        the placebo in time finds an effect that of net is as much wider (Rambachan and Roth, Review of Economic Studies
+        90, 2023: as large a violation as was seen before); where other groups moved more than the promoted line did,
+        that of net holds the sum without them as well (a negative control: Lipsitch, Tchetgen Tchetgen and Cohen,
+        Epidemiology 21, 2010).
 
     Raises:
         BadFrame: columns are missing, keys repeat, weeks have holes.
@@ -115,21 +125,27 @@ def _totals(lifts: Sequence[tuple[str, str, Lift]], confidence: float) -> list[M
 
 def lift_rows(lift: Lift, confidence: float) -> list[dict[str, Any]]:
     """The rows of one measured promotion, without what identifies it."""
-    verdict = _verdict(lift)
-    stores = {"measured_stores": lift.measured, "untreated_stores": lift.untreated}
-    shared = stores | {"verdict": verdict.name, "reason": verdict.reason}
+    doubts = _doubts(lift)
+    names = [doubt.name for doubt in doubts]
+    shared = {
+        "measured_stores": lift.measured,
+        "untreated_stores": lift.untreated,
+        "verdict": names[0] if names else MEASURED,
+        "reason": " ".join(doubt.reason for doubt in doubts),
+    }
     rows: list[dict[str, Any]] = []
     for part in PARTS:
         first = {measure: lift.effects[part, measure].effect for measure in MEASURES}
         second = {measure: lift.synthetic[part, measure] for measure in MEASURES}
         expected = lift.effects[part, MEASURES[0]].expected
-        numbers = _numbers(lift, first, second, {}, verdict, confidence)
+        numbers = _numbers(lift, first, second, {}, {}, names, confidence)
         rows.append(shared | {"part": part, "expected_transactions": expected} | numbers)
     rows[PARTS.index(PROMOTED)]["naive_transactions"] = lift.naive
     first = {measure: lift.net(measure) for measure in MEASURES}
     second = {measure: lift.synthetic_net(measure) for measure in MEASURES}
     earlier = lift.earlier or {}
-    net = _numbers(lift, first, second, earlier, verdict, confidence)
+    alone = {measure: first[measure] - lift.effects[OTHERS, measure].effect for measure in MEASURES}
+    net = _numbers(lift, first, second, earlier, alone, names, confidence)
     rows.append(shared | {"part": NET, "naive_transactions": lift.naive} | net | _placebos(lift))
     return rows
 
@@ -139,18 +155,22 @@ def _numbers(
     first: dict[str, Floats],
     second: dict[str, Floats],
     earlier: Mapping[str, Floats],
-    verdict: Verdict,
+    without_halo: Mapping[str, Floats],
+    doubts: Sequence[str],
     confidence: float,
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     for measure, name in _NAMES.items():
         estimate, lower, upper = interval(first[measure], lift.degrees, confidence)
-        if verdict.name == DESIGNS_DISAGREE:
+        if DESIGNS_DISAGREE in doubts:
             _, other_lower, other_upper = interval(second[measure], lift.degrees, confidence)
             lower, upper = min(lower, other_lower), max(upper, other_upper)
-        if verdict.name == PLACEBO_FAILED and earlier:
+        if PLACEBO_FAILED in doubts and earlier:
             violation = abs(float(earlier[measure][0]))
             lower, upper = lower - violation, upper + violation
+        if BUSIER_STORES in doubts and measure in without_halo:
+            _, other_lower, other_upper = interval(without_halo[measure], lift.degrees, confidence)
+            lower, upper = min(lower, other_lower), max(upper, other_upper)
         found |= {name: estimate, f"{name}_lower": lower, f"{name}_upper": upper}
     transactions = MEASURES[0]
     return found | {
@@ -168,15 +188,21 @@ def _placebos(lift: Lift) -> dict[str, float | None]:
     }
 
 
-def _verdict(lift: Lift) -> Verdict:
+def _doubts(lift: Lift) -> list[Verdict]:
+    """What speaks against the number, the gravest first; nothing where it is simply measured."""
     first, second = lift.net(MEASURES[0]), lift.synthetic_net(MEASURES[0])
-    earlier = None if lift.earlier is None else lift.earlier[MEASURES[0]]
+    own, others = (lift.effects[part, MEASURES[0]].effect for part in (PROMOTED, OTHERS))
+    found: list[Verdict] = []
     if _is_doubt(first - second, lift.degrees):
         both = f"imputation says {first[0]:+.0f}, a synthetic store {second[0]:+.0f}"
-        return Verdict(DESIGNS_DISAGREE, f"The designs differ by more than chance: {both} transactions.")
-    if earlier is not None and _is_doubt(earlier, lift.degrees):
-        return Verdict(PLACEBO_FAILED, f"{earlier[0]:+.0f} transactions are found in weeks before it as well.")
-    return Verdict(MEASURED, "")
+        found.append(Verdict(DESIGNS_DISAGREE, f"The designs differ by more than chance: {both} transactions."))
+    if lift.earlier is not None and _is_doubt(lift.earlier[MEASURES[0]], lift.degrees):
+        before = f"{lift.earlier[MEASURES[0]][0]:+.0f} transactions"
+        found.append(Verdict(PLACEBO_FAILED, f"{before} are found in weeks before it as well."))
+    if _is_doubt(others, lift.degrees) and abs(others[0]) > abs(own[0]):
+        moved = f"Other groups moved by {others[0]:+.0f} transactions and the promoted line by {own[0]:+.0f}"
+        found.append(Verdict(BUSIER_STORES, f"{moved}: the stores sold more or less of everything in these weeks."))
+    return found
 
 
 def _is_doubt(replicates: Floats, degrees: float) -> bool:

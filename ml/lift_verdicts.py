@@ -14,13 +14,14 @@ import polars as pl
 from ml.lift_panel import Bools, Panel, following
 
 VerdictName = Literal[
-    "measured", "designs_disagree", "placebo_failed",
+    "measured", "designs_disagree", "placebo_failed", "busier_stores",
     "planned_after_outcome", "outcome_not_over", "nothing_before", "standing_promotion", "no_untreated_store",
     "no_overlap", "conflicting_promotion", "too_small",
 ]  # fmt: skip
-MEASURED, DESIGNS_DISAGREE, PLACEBO_FAILED = "measured", "designs_disagree", "placebo_failed"
-# With a number, in falling order of trust; the others are refusals.
-WITH_NUMBER = (MEASURED, DESIGNS_DISAGREE, PLACEBO_FAILED)
+# With a number, the last three with a widened interval; all others are refusals.
+MEASURED, DESIGNS_DISAGREE, PLACEBO_FAILED, BUSIER_STORES = (
+    "measured", "designs_disagree", "placebo_failed", "busier_stores",
+)  # fmt: skip
 # Promoted and untreated stores may differ so much in how many run another kind of promotion of the line meanwhile.
 MOST_CONFLICT = 0.2
 
@@ -159,8 +160,8 @@ def _nothing_before(panel: Panel, own: pl.DataFrame, design: LiftDesign) -> Verd
 
 
 def _no_untreated(promoted: int, untreated: int, design: LiftDesign) -> Verdict:
-    found = f"{promoted} stores were promoted at once and {untreated} were not"
-    return Verdict("no_untreated_store", f"{found}; {design.least_untreated} untreated ones needed.")
+    found = f"Promoted stores {promoted}, stores untouched by the line's promotions in the same weeks {untreated}"
+    return Verdict("no_untreated_store", f"{found}; {design.least_untreated} needed.")
 
 
 def _conflict(panel: Panel, own: pl.DataFrame, during: Bools) -> Verdict | None:

@@ -252,3 +252,15 @@ def test_more_confidence_is_a_wider_interval(market: Market) -> None:
         row = table.filter((pl.col("level") == "all") & (pl.col("part") == "net")).to_dicts()[0]
         widths.append(row["incremental_transactions_upper"] - row["incremental_transactions_lower"])
     assert widths == sorted(widths)
+
+
+def test_other_groups_that_move_more_than_the_promoted_line_are_a_doubt() -> None:
+    lines = flat()
+    random = np.random.default_rng(4)
+    lines["B1"][:8, 20:23] *= 1.4
+    noisy = {name: random.poisson(counts).astype(float) for name, counts in lines.items()}
+    row = net(lift([*STAGGERED, *bystanders()], noisy).filter(pl.col("product_line") == "A1"))
+    assert row["verdict"] != "measured"
+    assert "Other groups moved by +" in row["reason"]
+    assert row["incremental_transactions"] > 50
+    assert row["incremental_transactions_lower"] < 0
