@@ -21,6 +21,7 @@ from assets.insights.actions import action_assets
 from assets.insights.drivers import driver_assets
 from assets.insights.promotion_lift import promotion_lift_assets
 from assets.insights.report import insight_assets
+from assets.insights.response_curves import response_assets
 from assets.models.comparisons import comparison_assets
 from assets.models.demand import model_assets
 from assets.models.feature_uses import feature_use_assets
@@ -42,7 +43,7 @@ from resources.spark import SparkDoor
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
     totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, driver_assets,
-    promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
+    response_assets, promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ PROGRAMS = (
     "demand",
     "demand_limits",
     "demo",
+    "elasticity",
     "features",
     "ingest",
     "lift",

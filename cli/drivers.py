@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
+from cli.responses import show_responses
 from cli.session import session
 from ml.driver_stability import driver_totals
 from ml.features import HORIZON, TARGET_WEEK
@@ -22,9 +23,16 @@ def drivers(
     store: str | None = typer.Option(None, "--store", help="Only this store."),
     group: str | None = typer.Option(None, "--group", help="Only this product group."),
     week: str | None = typer.Option(None, "--week", help="Only this target week, by its first day."),
+    curves: bool = typer.Option(False, "--curves", help="How demand answers to prices and promotions instead."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """What the newest forecasts are made up of, summed over those that the options name."""
+    if curves:
+        if store or week:
+            stop("Responses are of product groups over all stores and weeks: use --group alone.", WRONG_USE)
+        with session() as opened:
+            show_responses(opened.lake.read("insights.response_curves"), group, as_json=as_json)
+        return
     with session() as opened:
         newest = "issue_week_start_date = (SELECT MAX(issue_week_start_date) FROM insights.demand_drivers)"
         rows = opened.lake.read("insights.demand_drivers", where=newest)

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 MAX_BYTES = 60_000
 _SIZE_INCHES, _DPI = (7.2, 2.6), 100
+_MOST_GROUPS, _LONGEST_NAME = 12, 24
 _INK, _MODEL, _RULES = "#1c2024", "#1f5fa8", ("#8b929a", "#c0c4c9", "#70767d")
 
 
@@ -102,24 +103,51 @@ def driver_bars(drivers: pl.DataFrame) -> str:
     _refuse_empty(shown, "drivers")
     sums = (
         shown.group_by("driver")
-        .agg(pl.col("contribution", "refit_mean").sum())
+        .agg(
+            pl.col("contribution").sum(),
+            pl.col("refit_mean").sum(),
+            is_refitted=pl.col("refit_mean").is_not_null().any(),
+        )
         .sort(
             pl.col("driver") == "unexplained", pl.col("contribution").abs(), "driver", descending=[False, True, False]
         )
     )
     measure = str(drivers["measure"][0]).replace("_", " ")
-    places = list(range(sums.height))
     figure, axes = _canvas(f"What makes the forecasts differ from the average one, {measure} summed over all series")
     width = 0.4
-    for offset, column, color, label in ((0, "contribution", _MODEL, "model"), (1, "refit_mean", _RULES[1], "refits")):
-        bars = axes.bar([place + offset * width for place in places], sums[column].to_list(), width * 0.94, color=color,
-                        label=label)  # fmt: skip
-        axes.bar_label(bars, [f"{value:+,.0f}" for value in sums[column]], fontsize=8)
+    own = list(zip(range(sums.height), sums["contribution"], strict=True))
+    # What is unexplained is not of a fit: it has no refits.
+    refits = [(place + width, mean) for place, mean, is_refitted in zip(
+        range(sums.height), sums["refit_mean"], sums["is_refitted"], strict=True) if is_refitted]  # fmt: skip
+    for values, color, label in ((own, _MODEL, "model"), (refits, _RULES[1], "mean of refits")):
+        bars = axes.bar([at for at, _ in values], [sum_ for _, sum_ in values], width * 0.94, color=color, label=label)
+        axes.bar_label(bars, [f"{sum_:+,.0f}" for _, sum_ in values], fontsize=8)
     axes.axhline(0, color=_INK, linewidth=0.8)
-    axes.set_xticks([place + width / 2 for place in places], sums["driver"].to_list())
+    axes.set_xticks([place + width / 2 for place in range(sums.height)], sums["driver"].to_list())
     axes.margins(y=0.14)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
     return _markdown(figure, f"Contribution of {', '.join(sums['driver'])} to {measure}")
+
+
+def response_plot(curves: pl.DataFrame) -> str:
+    """The price elasticity of every group that has one, with its interval, the most elastic first.
+
+    Args:
+        curves: insights.response_curves.
+    """
+    effects = ["product_group", "effect", "effect_lower", "effect_upper"]
+    rows = curves.filter(pl.col("lever") == "price", pl.col("status") != "refused").select(effects).unique()
+    if rows.is_empty():
+        return "No price response could be told: the table says why."
+    rows = rows.sort("effect", "product_group", descending=True).tail(_MOST_GROUPS)
+    figure, axes = _canvas("Percent of demand per percent of price, with 95% intervals")
+    places, middle = list(range(rows.height)), rows["effect"]
+    # A constrained answer stands at the end of its interval that is nearer, or beyond it.
+    reach = [(middle - rows["effect_lower"]).clip(0), (rows["effect_upper"] - middle).clip(0)]
+    axes.errorbar(middle.to_list(), places, xerr=[side.to_list() for side in reach], fmt="o", color=_MODEL, capsize=2)
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.set_yticks(places, [_short(group) for group in rows["product_group"]], parse_math=False)
+    return _markdown(figure, f"Price elasticities of {rows.height} product groups")
 
 
 def largest_series_band(
@@ -149,6 +177,10 @@ def largest_series_band(
     axes.plot(targets, ahead["p50"].to_list(), color=_MODEL, linewidth=1.8, marker="o", markersize=4)
     _date_axis(axes)
     return _markdown(figure, f"Forecast with its 80% band of {group} in store {store}")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\u2026"
 
 
 def _refuse_empty(frame: pl.DataFrame, name: str) -> None:

@@ -158,6 +158,7 @@ def test_impact_names_features_models_and_forecasts(
             "insights.next_actions",
             "insights.action_outcomes",
             "insights.report",
+            "insights.response_curves",
         },
     }
     assert set(impact["features"]["uses"]) == {

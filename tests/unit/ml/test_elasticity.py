@@ -10,41 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.elasticity import panels, planted
 from benchmarks.market import MarketSettings
-from benchmarks.market_tables import Market, elasticities, group_weeks, make_market, product_weeks
+from benchmarks.market_tables import make_market
 from ml.elasticity import Limits, Response, price_responses, promotion_responses
-from ml.elasticity_panel import price_panel, promotion_panel
 from ml.response_curves import CURVE_SCHEMA, response_curves
 
 MARKET = MarketSettings(stores=40, groups=3, weeks=52)
-
-
-def sold_in(market: Market) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The price panel and the promotion panel of a market, from what a lake would know of it."""
-    weeks = product_weeks(market.world, market.plan, market.sold)
-    sold = weeks.filter(pl.col("quantity_units") > 0).with_columns(sales_usd=pl.col("net_sales_usd"))
-    promoted = pl.concat(
-        weeks.filter(f"is_{kind}").select("store_id", "product_id", "week_start_date", kind=pl.lit(kind))
-        for kind in ("display", "mailer")
-    )
-    prices = price_panel(sold, promoted, market.world.week_starts)
-    count = market.world.settings.products_per_group
-    series = group_weeks(weeks).with_columns(
-        display_share=pl.col("display_products") / count,
-        mailer_share=pl.col("mailer_products") / count,
-        is_partial_week=pl.lit(value=False),
-    )
-    return prices, promotion_panel(series, prices)
-
-
-def planted(market: Market) -> dict[str, float]:
-    """The mean elasticity of each group's products, weighted by their baskets."""
-    weeks = product_weeks(market.world, market.plan, market.sold)
-    own = elasticities(market.world).join(
-        weeks.group_by("product_id").agg(pl.col("transactions").sum()), on="product_id"
-    )
-    weighted = (pl.col("price_elasticity") * pl.col("transactions")).sum() / pl.col("transactions").sum()
-    return dict(own.group_by("product_group").agg(weighted).iter_rows())
 
 
 def test_planted_elasticities_are_recovered() -> None:
@@ -53,7 +25,7 @@ def test_planted_elasticities_are_recovered() -> None:
     for seed in range(4):
         market = make_market(MARKET, seed)
         truth = planted(market)
-        for found in price_responses(sold_in(market)[0]):
+        for found in price_responses(panels(market)[0]):
             assert found.effect is not None
             assert found.effect_lower is not None
             assert found.effect_upper is not None
@@ -66,13 +38,13 @@ def test_planted_elasticities_are_recovered() -> None:
 
 def test_one_elasticity_for_all_products_is_found_in_every_group() -> None:
     same = replace(MARKET, elasticity=(-2.0, -2.0))
-    for found in price_responses(sold_in(make_market(same, 0))[0]):
+    for found in price_responses(panels(make_market(same, 0))[0]):
         assert found.effect == pytest.approx(-2.0, rel=0.15)
 
 
 def test_no_effect_is_not_found() -> None:
     market = make_market(replace(MARKET, has_effect=False, regular_price_steps=0.0), 2)
-    prices, promotions = sold_in(market)
+    prices, promotions = panels(market)
     for found in (*price_responses(prices), *promotion_responses(promotions)):
         if found.status != "refused":
             assert found.effect_lower is not None
