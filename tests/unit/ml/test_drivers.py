@@ -89,7 +89,7 @@ def test_what_ordering_and_clipping_change_has_a_name(prepared: Prepared) -> Non
     )
     model = fit(shifted, DEMAND_FEATURES, "transactions", wild)
     cells = tuple(Cell(horizon, 0, 0.0, 30) for horizon in (1, 2))
-    crossing = CalibratedModel(model, Calibration(0.8, (), 0.0, cells, ((1, 1.0), (2, 1.0))))
+    crossing = CalibratedModel(model, Calibration(0.8, (), 0.0, cells))
     found = decompose(crossing, prepared.features)
     require_exact(found, crossing, prepared.features)
     for part in ("ordering", "clipping"):
@@ -147,7 +147,7 @@ def test_a_counterfactual_is_what_the_plan_adds(driver: str, prepared: Prepared)
     )
     model = fit(answering, DEMAND_FEATURES, "transactions", replace(SMALL, iterations=30))
     cells = tuple(Cell(horizon, 0, 0.0, 30) for horizon in (1, 2))
-    calibrated = CalibratedModel(model, Calibration(0.8, (), 0.0, cells, ((1, 1.0), (2, 1.0))))
+    calibrated = CalibratedModel(model, Calibration(0.8, (), 0.0, cells))
     features = prepared.features.sort("week_start_date", "store_id", "product_group", "horizon_weeks")
     found = decompose(calibrated, features).filter(pl.col("driver") == driver).sort(FORECAST)
     bare = features.with_columns(
