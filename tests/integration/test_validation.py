@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -124,29 +124,6 @@ def test_reconciliation_is_limited_to_the_weeks_under_audit(spark: SparkSession,
     assert verdict.passed
     lost = audit(spark, relation, plan, references=references, weeks=(WEEKS[0], WEEKS[1]))
     assert failing(lost) == {"weekly_totals_reconcile": 1}
-
-
-def test_the_week_under_audit_is_the_one_that_the_table_is_made_by(spark: SparkSession) -> None:
-    """An outcome of week 1 that is wrong belongs to the audit of week 1, whatever week asked for it."""
-    labels = CONTRACTS["gold", "demand_labels"]
-    cutoff = WEEKS[0] - timedelta(weeks=1)
-    rows = [
-        {
-            "store_id": "s1", "product_group": "TEAS", "week_start_date": cutoff, "horizon_weeks": ahead,
-            "target_week_start_date": week, "transactions": 1, "quantity_units": CENT, "net_sales_usd": CENT,
-            "censoring": "stock_out" if week == WEEKS[1] else None,
-            "matures_at": datetime(2017, 12, 31, tzinfo=UTC),
-        }
-        for ahead, week in enumerate(WEEKS, start=1)
-    ]  # fmt: skip
-    relation = view(spark, "vt_labels", labels, rows)
-    sold = f"(SELECT *, target_week_start_date AS target FROM {relation})"
-    series = {"gold.demand_series": f"(SELECT * EXCEPT (week_start_date), target AS week_start_date FROM {sold})"}
-    for week, wrong in zip(WEEKS, ({}, {"censored_weeks_sold_nothing": 1}), strict=True):
-        verdict = audit(
-            spark, relation, plan_of(labels), references=series, weeks=(week, week), week_column=labels.week_column
-        )
-        assert (verdict.row_count, failing(verdict)) == (1, wrong)
 
 
 def test_a_key_without_the_week_is_proved_over_all_weeks(spark: SparkSession, references: Mapping[str, str]) -> None:
