@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.lineage import FEATURE_TABLE, consumers, data_tests, data_tests_on, features_hit, read_manifest
 from checks.contracts.changes import Change
@@ -17,7 +18,6 @@ from checks.contracts.diff import diff_contracts
 from checks.contracts.impact import Use, changed_columns, impact, rules_that_read
 from checks.contracts.loader import Draft, draft_contract, draft_contracts
 from checks.contracts.model import LAYERS, Contract
-from definitions import graph_assets
 from resources.dbt import manifest_path
 from resources.mapping import load_mapping
 from resources.settings import load_settings

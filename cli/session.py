@@ -19,10 +19,11 @@ from assets.automation.plan import Key, Node, Run, Work, as_runs, plan
 from assets.automation.runs import Failed, execute
 from assets.automation.state import nodes_of, state_of
 from assets.automation.stops import stopped_by
+from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.lineage import consumers, read_manifest
 from cli.output import SAYS_NO, WRONG_USE, err, stop
-from definitions import build_definitions, build_graph, graph_assets
+from definitions import build_definitions, build_graph
 from resources.dbt import manifest_path
 from resources.formats import FORMAT, lake_format, migrate, require_format
 from resources.instance import open_instance

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.lineage import consumers, data_tests, data_tests_on, read_manifest
 from checks.contracts.impact import Consumer, Use, impact
 from checks.contracts.loader import load_contracts
-from definitions import graph_assets
 from resources.dbt import manifest_path
 from resources.mapping import load_mapping
 from tests.conftest import throwaway_settings
