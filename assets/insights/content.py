@@ -48,7 +48,7 @@ _TOTALS = (
     "issue_week_start_date", "level", "store_id", "product_group", "target_week_start_date", "horizon_weeks", "method",
     "measure", "basis", "p50_sum", "expected", "low", "high", "least_coverage", "tests",
 )  # fmt: skip
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
+COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (
         "store_id", "product_group", "week_start_date", "transactions", "quantity_units", "net_sales_usd",
         "display_products", "mailer_products", "is_partial_week", "known_at",
@@ -69,6 +69,16 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "drivers": (
         "store_id", "product_group", "horizon_weeks", "driver", "part", "contribution", "counterfactual", "p50",
         "refit_count", "refit_mean", "same_sign_share",
+    ),
+    "lift": (
+        "level", "event_id", "part", "product_group", "product_line", "kind", "first_week_start_date",
+        "measured_stores", "verdict", "incremental_transactions", "incremental_transactions_lower",
+        "incremental_transactions_upper", "naive_transactions",
+    ),
+    "advice": (
+        "target_week_start_date", "store_id", "product_group", "kind", "cell", "incremental_transactions",
+        "incremental_transactions_lower", "incremental_transactions_upper", "assumed_cost_usd", "assumed", "reason",
+        "optimality_gap_percent",
     ),
     "comparisons": ("method", "rival", "slice", "difference", "lower", "upper", "is_sure"),
     "backtest": (
@@ -126,6 +136,8 @@ class ReportContent:
         scored: the scored rows of the back-test (ml.backtest.SCORED_COLUMNS); may be empty.
         comparisons: models.demand_comparisons; may be empty.
         drivers: insights.demand_drivers of the issue; empty while no model has passed the gate.
+        lift: insights.promotion_lift; empty where the source plans no promotions.
+        advice: insights.next_actions of the issue; empty where nothing is advised.
         backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
             `coverage_80` is a fraction. Where the champion falls back, these three hold its rows as it issues them.
         accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
@@ -157,6 +169,8 @@ class ReportContent:
     scored: pl.DataFrame
     comparisons: pl.DataFrame
     drivers: pl.DataFrame
+    lift: pl.DataFrame
+    advice: pl.DataFrame
     accuracy: pl.DataFrame
     champion: Champion | None
     ledger: pl.DataFrame
@@ -185,7 +199,7 @@ class ReportContent:
             raise ValueError(f"totals are not those of {self.method!r} at {self.issue_week}; make its totals first")
 
     def _require_frames(self) -> None:
-        for name, columns in _COLUMNS.items():
+        for name, columns in COLUMNS.items():
             frame: pl.DataFrame = getattr(self, name)
             missing = [column for column in columns if column not in frame.columns]
             if missing:

@@ -16,7 +16,20 @@ import jinja2
 import polars as pl
 from markupsafe import Markup, escape
 
-from assets.insights import accuracy, drawings, formats, headline, misses, outlook, quality, revisions, sold, why
+from assets.insights import (
+    accuracy,
+    advice,
+    drawings,
+    formats,
+    headline,
+    misses,
+    outlook,
+    quality,
+    revisions,
+    sold,
+    why,
+    worked,
+)
 from assets.insights.content import ReportContent, method_label
 from assets.insights.figure import FigureBook
 
@@ -48,6 +61,8 @@ def figures(content: ReportContent) -> pl.DataFrame:
         *sold.figures(content),
         *outlook.figures(content),
         *why.figures(content),
+        *worked.figures(content),
+        *advice.figures(content),
         *revisions.figures(content),
         *misses.figures(content),
         *accuracy.figures(content),

@@ -4,7 +4,7 @@ Belongs here: which tables the page is made from and where it lies. Does not bel
 content) or how it draws.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from assets.evidence import evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
-from assets.insights.content import Champion, ReportContent, Scope
+from assets.insights.content import COLUMNS, Champion, ReportContent, Scope
 from assets.insights.page import figures, render
 from ml.backtest import backtest_metrics
 from ml.comparisons import comparisons
@@ -25,6 +25,7 @@ from resources.lake import Lake
 from resources.plots import accuracy_by_horizon, largest_series_band
 from resources.settings import PROJECT_ROOT, WEEK, Settings
 
+LIFT, ADVICE = ("insights", "promotion_lift"), ("insights", "next_actions")
 FOLDER, ML = PROJECT_ROOT / "assets" / "insights", PROJECT_ROOT / "ml"
 # Errors are analysed over a quarter of issues: older ones were made by older models.
 EARLIER_ISSUES = 13 * WEEK
@@ -66,6 +67,7 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             ("forecasts", "demand_totals"),
             ("forecasts", "forecast_accuracy"),
             ("insights", "demand_drivers"),
+            *(key for key in (LIFT, ADVICE) if graph.has(*key)),
             ("bronze", "ingest_ledger"),
         ],
         settings=[graph.settings.lake.as_of],
@@ -128,6 +130,8 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         scored=scored,
         comparisons=compared,
         drivers=lake.read("insights.demand_drivers", where=f"issue_week_start_date = DATE'{issue}'"),
+        lift=_where_planned(lake, graph, LIFT, COLUMNS["lift"]),
+        advice=_where_planned(lake, graph, ADVICE, COLUMNS["advice"], f"issue_week_start_date = DATE'{issue}'"),
         backtest=backtest,
         accuracy=lake.read("forecasts.forecast_accuracy"),
         champion=champion,
@@ -166,6 +170,15 @@ def with_fallback(
         return scored, backtest, compared
     rows = as_issued(scored, champion.fallback)
     return rows, backtest_metrics(rows), comparisons(rows)
+
+
+def _where_planned(
+    lake: Lake, graph: Graph, key: tuple[str, str], columns: Sequence[str], where: str = "TRUE"
+) -> pl.DataFrame:
+    """A table that only lakes with promotion plans have; no rows where it is not there."""
+    if graph.has(*key):
+        return lake.read(".".join(key), columns, where)
+    return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
 
 
 def _champion(row: pl.DataFrame, settings: Settings) -> Champion | None:

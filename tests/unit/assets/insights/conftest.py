@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from assets.insights.content import Champion, ReportContent, Scope
+from tests.unit.assets.insights import small_activities as activities
 from tests.unit.assets.insights import small_frames as frames
 
 
@@ -30,7 +31,9 @@ def base_content() -> ReportContent:
         plans=frames.make_plans(),
         scored=frames.make_scored(),
         comparisons=frames.make_comparisons(),
-        drivers=frames.make_drivers(),
+        drivers=activities.make_drivers(),
+        lift=activities.make_lift(),
+        advice=activities.make_advice(),
         backtest=frames.make_backtest(),
         accuracy=frames.make_accuracy(),
         champion=Champion("ab" * 32, frames.AS_OF, ("It beats both simple rules.",)),

@@ -207,32 +207,3 @@ def make_freshness() -> pl.DataFrame:
             "is_fresh": [True, True],
         }
     )
-
-
-def make_drivers() -> pl.DataFrame:
-    """Parts of the model's forecasts that add up to them; the mailer of COFFEE is not stable."""
-    mine = make_forecasts().filter(pl.col("method") == METHODS[0])
-    place = pl.int_range(pl.len())
-    parts = {
-        ("base", "average"): pl.lit(30.0),
-        ("base", "features"): pl.col("p50") - 30.0 - (place % 3) - (place % 2) / 2 + 0.5,
-        ("mailer", "features"): (place % 3).cast(pl.Float64),
-        ("display", "features"): (place % 2) / 2,
-        ("unexplained", "rounding"): pl.lit(-0.5),
-    }
-    frames = [
-        mine.select(
-            "store_id", "product_group", "horizon_weeks", "p50",
-            driver=pl.lit(driver),
-            part=pl.lit(part),
-            contribution=adds,
-            counterfactual=adds * 2 if driver in ("mailer", "display") else pl.lit(None, dtype=pl.Float64),
-            refit_count=pl.lit(None if driver == "unexplained" else 5, dtype=pl.Int32),
-            refit_mean=adds,
-            same_sign_share=pl.when(pl.lit(driver) != "unexplained", adds != 0).then(
-                pl.when(pl.lit(driver) == "mailer").then(0.6).otherwise(1.0)
-            ),
-        )
-        for (driver, part), adds in parts.items()
-    ]  # fmt: skip
-    return pl.concat(frames)

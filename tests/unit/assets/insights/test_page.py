@@ -193,7 +193,8 @@ def test_figures_are_unique_and_complete(base_content: ReportContent) -> None:
     assert frame["text"].null_count() == 0
     assert frame["value"].drop_nulls().is_finite().all()
     assert frame["section"].unique(maintain_order=True).to_list() == [
-        "headline", "about", "sold", "outlook", "why", "changes", "misses", "accuracy", "slices", "quality",
+        "headline", "about", "sold", "outlook", "why", "worked", "advice", "changes", "misses", "accuracy", "slices",
+        "quality",
     ]  # fmt: skip
 
 
@@ -227,7 +228,18 @@ def test_hostile_names_stay_text(base_content: ReportContent) -> None:
         series=base_content.series.with_columns(pl.col("product_group").replace(swap)),
         **{
             name: getattr(base_content, name).with_columns(pl.col("product_group").replace(swap))
-            for name in ("forecasts", "earlier", "totals", "earlier_totals", "tests", "plans", "scored", "drivers")
+            for name in (
+                "forecasts",
+                "earlier",
+                "totals",
+                "earlier_totals",
+                "tests",
+                "plans",
+                "scored",
+                "drivers",
+                "lift",
+                "advice",
+            )
         },
         comparisons=base_content.comparisons.with_columns(pl.col("slice").replace(swap)),
         backtest=base_content.backtest.with_columns(pl.col("slice").replace(swap)),
