@@ -52,6 +52,7 @@ def test_a_placebo_in_space_rejects_chance_rarely_and_an_effect_mostly(
     found = [placebo_in_space(noise(seed, 40, effect), untreated, 20, 1) for seed in range(200)]
     assert least <= np.mean(np.array(found) < 0.05) <= most
     assert min(found) >= 1 / 401
+    assert effect > 0 or 0.4 < np.mean(found) < 0.6
 
 
 def test_one_untreated_store_can_reject_nothing() -> None:
