@@ -1,7 +1,7 @@
 """What became of the advice: what was expected of the treated, and what the held-out say that it added.
 
-Belongs here: the comparison by week and to date, and what it teaches of lift. Does not belong here: the log
-(action_assignments), sales, charts.
+Belongs here: the comparison by week and to date. Does not belong here: the log (action_assignments), what the outcomes
+teach of lift (action_recalibration).
 
 The draw of the hold-out is the design: treated and held-out cells of a stratum differ by chance alone, so that their
 difference is an effect. Each side's transactions are compared with what was forecast for it without an activity, by the
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from ml.action_assignments import ASSIGNMENT_SCHEMA, NONE, standing
-from ml.actions_candidates import ARM, CONFIDENCE, LIFT_SCHEMA, Z, total
+from ml.actions_candidates import ARM, CONFIDENCE, Z, total
 from ml.actions_draws import HOLD_OUT, TREATED
 from ml.actions_optimizer import CELL, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
@@ -54,8 +54,6 @@ OUTCOME_SCHEMA: dict[str, pl.DataType] = {
     "reason": pl.String(),
 }
 LEAST_CELLS = 2
-# A lift that is told without any doubt still has a precision.
-_LEAST_SD = 1e-6
 _PERCENT = 100.0
 
 
@@ -68,13 +66,14 @@ class _Ratio:
     freedom: float
 
 
-def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date) -> pl.DataFrame:
+def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date, since: date = date.min) -> pl.DataFrame:
     """insights.action_outcomes: advice against what happened, by target week and to date, by arm and over all.
 
     Args:
         log: rows of ml.action_assignments.ASSIGNMENT_SCHEMA.
         series: store_id, product_group, week_start_date, transactions of weeks that are over.
         through: the last of them; what was decided about later weeks is not looked at.
+        since: the first target week to tell of; earlier ones count to date.
 
     Returns:
         One row per target week, period (the week, or all weeks up to it), product_group and kind (both all, or an arm);
@@ -101,7 +100,7 @@ def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date) -> pl.DataF
     )
     rows = [
         _row(part, week, period, group, kind)
-        for week in cells[TARGET_WEEK].unique().sort()
+        for week in cells.filter(pl.col(TARGET_WEEK) >= since)[TARGET_WEEK].unique().sort()
         for period, span in (
             (ONE_WEEK, cells.filter(pl.col(TARGET_WEEK) == week)),
             (TO_DATE, cells.filter(pl.col(TARGET_WEEK) <= week)),
@@ -110,41 +109,6 @@ def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date) -> pl.DataF
     ]
     found = pl.DataFrame(rows, schema=OUTCOME_SCHEMA, orient="row")
     return found.sort(TARGET_WEEK, "period", "product_group", "kind")
-
-
-def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
-    """The measured lift of each arm after what its hold-out taught, both weighted by their precision.
-
-    The posterior of a normal mean under a normal prior (Gelman and others, Bayesian Data Analysis, 2013, ch. 2.5). An
-    arm without a hold-out of its own keeps its lift.
-
-    Args:
-        lift: see ml.actions_candidates.LIFT_SCHEMA.
-        evidence: rows of OUTCOME_SCHEMA; the newest row to date of each arm counts.
-
-    Returns:
-        Columns of LIFT_SCHEMA, sorted by arm.
-    """
-    newest = (
-        evidence.filter((pl.col("period") == TO_DATE) & pl.col("measured_lift_percent").is_not_null())
-        .sort(TARGET_WEEK)
-        .unique(ARM, keep="last", maintain_order=True)
-        .select(*ARM, "measured_lift_percent", "measured_lift_sd_percent", more="base_transactions")
-    )
-    sd = (pl.col("upper") - pl.col("lower")) / (2 * Z)
-    own, taught = 1 / sd.clip(_LEAST_SD) ** 2, 1 / pl.col("measured_lift_sd_percent").clip(_LEAST_SD) ** 2
-    mean = (pl.col("lift_percent") * own + pl.col("measured_lift_percent") * taught) / (own + taught)
-    half = Z / (own + taught).sqrt()
-    is_taught = pl.col("measured_lift_percent").is_not_null()
-    joined = lift.join(newest, on=ARM, how="left").with_columns(_mean=mean, _half=half)
-    return joined.select(
-        *ARM,
-        lift_percent=pl.when(is_taught).then("_mean").otherwise("lift_percent"),
-        lower=pl.when(is_taught).then(pl.col("_mean") - pl.col("_half")).otherwise("lower"),
-        upper=pl.when(is_taught).then(pl.col("_mean") + pl.col("_half")).otherwise("upper"),
-        net_share="net_share",
-        base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0),
-    ).select(list(LIFT_SCHEMA)).sort(ARM)  # fmt: skip
 
 
 def _row(cells: pl.DataFrame, week: date, period: str, group: str, kind: str) -> tuple[object, ...]:

@@ -14,7 +14,8 @@ import polars as pl
 from assets.automation.conditions import weekly_after_close
 from assets.graph import Graph, materialise
 from ml.action_assignments import standing
-from ml.action_outcomes import OUTCOME_SCHEMA, outcomes, recalibrated
+from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
+from ml.action_recalibration import recalibrated
 from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA, Advice, advise
 from ml.actions_candidates import ARM, LIFT_SCHEMA, candidates
 from ml.actions_limits import KINDS, Limits, Refused

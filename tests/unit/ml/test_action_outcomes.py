@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
 from ml.action_assignments import Decider, approve, edit
-from ml.action_outcomes import OUTCOME_SCHEMA, outcomes, recalibrated
+from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
 from ml.actions import advise
 from ml.actions_candidates import candidates
 from ml.actions_limits import Refused
@@ -107,28 +107,6 @@ def test_too_few_cells_are_a_reason_and_no_number(log: pl.DataFrame) -> None:
 def test_a_side_that_sold_nothing_is_not_certain(log: pl.DataFrame) -> None:
     row = overall(outcomes(log, happened(log, 1, 0.0).with_columns(transactions=0), WEEKS[-1]))
     assert row["measured_lower"] < 0 < row["measured_upper"]
-
-
-def evidence(percent: float, sd: float, week: date = WEEKS[0]) -> pl.DataFrame:
-    row = {"target_week_start_date": week, "period": "to_date", "product_group": "COLA", "kind": "display"}
-    numbers = {"measured_lift_percent": percent, "measured_lift_sd_percent": sd, "base_transactions": 100.0}
-    return pl.DataFrame([row | numbers], schema_overrides={KEY[0]: pl.Date}).with_columns(
-        pl.lit(None).alias(name) for name in OUTCOME_SCHEMA if name not in {**row, **numbers}
-    ).select(pl.col(name).cast(kind) for name, kind in OUTCOME_SCHEMA.items())  # fmt: skip
-
-
-def test_what_was_measured_draws_the_lift_by_its_precision() -> None:
-    before = lift()
-    after = recalibrated(before, evidence(10.0, 8 / 1.6448536269514722))
-    row = after.filter(product_group="COLA").row(0, named=True)
-    assert row["lift_percent"] == pytest.approx(20.0)
-    assert row["upper"] - row["lower"] == pytest.approx(16 / 2**0.5)
-    assert row["base_transactions"] == 2100.0
-    others = pl.col("product_group") != "COLA"
-    assert after.filter(others).equals(before.sort("product_group", "kind").filter(others))
-    newer = pl.concat([evidence(10.0, 5.0), evidence(30.0, 5.0, WEEKS[1])])
-    assert recalibrated(before, newer).equals(recalibrated(before, evidence(30.0, 5.0, WEEKS[1])))
-    assert recalibrated(before, evidence(10.0, 5.0).clear()).equals(before.sort("product_group", "kind"))
 
 
 def test_a_conflicting_log_is_refused(log: pl.DataFrame) -> None:
