@@ -46,7 +46,7 @@ def figures(content: ReportContent) -> Iterator[Figure]:
     line = dict(content.lift.filter(pl.col("part") == PROMOTED).select("event_id", VALUE).iter_rows())
     events = net.filter(pl.col("level") == "event")
     measured = events.drop_nulls(VALUE)
-    yield from _scope(events, measured, net.filter(pl.col("level") == ALL))
+    yield from _scope(events, measured, net.filter(pl.col("level") == ALL), line.get(ALL))
     for row in _best_first(net.filter(pl.col("level") == "group").drop_nulls(VALUE)):
         name = f"{row['product_group']}, {row['kind']}s"
         yield from _lift(f"lift_group.{row['event_id']}", name, row, line[row["event_id"]])
@@ -60,7 +60,7 @@ def figures(content: ReportContent) -> Iterator[Figure]:
         yield SECTION.count(f"lift_refused.{verdict}.count", count)
 
 
-def _scope(events: pl.DataFrame, measured: pl.DataFrame, total: pl.DataFrame) -> Iterator[Figure]:
+def _scope(events: pl.DataFrame, measured: pl.DataFrame, total: pl.DataFrame, line: float | None) -> Iterator[Figure]:
     key = "lift_scope.all"
     yield SECTION.count(f"{key}.events", events.height)
     yield SECTION.count(f"{key}.measured", measured.height)
@@ -68,6 +68,7 @@ def _scope(events: pl.DataFrame, measured: pl.DataFrame, total: pl.DataFrame) ->
     yield SECTION.count(f"{key}.lost", measured.filter(pl.col(f"{VALUE}_upper") < 0).height)
     for row in total.drop_nulls(VALUE).iter_rows(named=True):
         yield SECTION.estimate(f"{key}.net", row[VALUE])
+        yield SECTION.estimate(f"{key}.line", line)
         yield SECTION.words(f"{key}.range", _range(row))
         yield SECTION.yes(f"{key}.is_sure", _is_sure(row))
 

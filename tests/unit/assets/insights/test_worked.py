@@ -19,8 +19,8 @@ def test_promotions_are_those_of_the_table_best_first(base_content: ReportConten
     assert [book.value("lift_event", row, "line") for row in book.rows("lift_event")] == [35, -7]
     assert [book.text("lift_event", row, "is_sure") for row in book.rows("lift_event")] == ["no", "yes"]
     assert book.text("lift_event", "1", "label") == "COFFEE / 100, display, 1 January 2024"
-    scope = {name: book.value("lift_scope", "all", name) for name in ("events", "measured", "added", "lost", "net")}
-    assert scope == {"events": 4, "measured": 2, "added": 0, "lost": 1, "net": 18}
+    scope = {name: book.value("lift_scope", "all", name) for name in ("events", "measured", "lost", "net", "line")}
+    assert scope == {"events": 4, "measured": 2, "lost": 1, "net": 18, "line": 28}
     assert book.rows("lift_group") == ["display:COFFEE"]
 
 
