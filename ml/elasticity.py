@@ -26,7 +26,7 @@ answer is then taken to be none (the constrained estimate), with the interval as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -46,6 +46,8 @@ BESIDE = ("display_before", "mailer_before", "log_price", "log_elsewhere")
 Size = tuple[int, int, int, int]
 # A column of which the effects leave no more is one of theirs.
 _NO_SPREAD = 1e-5
+_NEVER_OFTEN = "no product was sold in enough weeks of a store"
+_TOO_YOUNG = "no store has weeks enough with plans for them and for the weeks before"
 
 
 @dataclass(frozen=True)
@@ -98,24 +100,35 @@ class Response:
     high: float | None = None
 
 
-def price_responses(panel: pl.DataFrame, limits: Limits = DEFAULT_LIMITS) -> list[Response]:
+def price_responses(
+    panel: pl.DataFrame, limits: Limits = DEFAULT_LIMITS, *, groups: Collection[str] = ()
+) -> list[Response]:
     """The elasticity of each product group's products to their own price.
 
     Args:
         panel: of `ml.elasticity_panel.price_panel`.
         limits: below what nothing is said.
+        groups: product groups to answer for; one without a row in the panel is refused.
     """
-    return [_price_response(group, part, limits) for group, part in _by_group(panel, "product_id")]
+    found = [_price_response(group, part, limits) for group, part in _by_group(panel, "product_id")]
+    absent = sorted(set(groups) - {response.product_group for response in found})
+    return found + [_refused(group, "price", (0, 0, 0, 0), _NEVER_OFTEN) for group in absent]
 
 
-def promotion_responses(panel: pl.DataFrame, limits: Limits = DEFAULT_LIMITS) -> list[Response]:
+def promotion_responses(
+    panel: pl.DataFrame, limits: Limits = DEFAULT_LIMITS, *, groups: Collection[str] = ()
+) -> list[Response]:
     """The answer of each product group to the share of its products on display and in the mailer.
 
     Args:
-        panel: of `ml.elasticity_panel.promotion_panel`.
+        panel: of `ml.elasticity_panel.promotion_panel`; empty where the lake plans no promotions, and then no group has
+            an answer to them or a refusal.
         limits: below what nothing is said.
+        groups: product groups to answer for; one without a row in the panel is refused.
     """
-    return [found for group, part in _by_group(panel) for found in _promotion_responses(group, part, limits)]
+    found = [found for group, part in _by_group(panel) for found in _promotion_responses(group, part, limits)]
+    absent = sorted(set(groups) - {response.product_group for response in found}) if found else []
+    return found + [_refused(group, lever, (0, 0, 0, 0), _TOO_YOUNG) for group in absent for lever in PROMOTIONS]
 
 
 def _price_response(group: str, part: pl.DataFrame, limits: Limits) -> Response:

@@ -147,7 +147,7 @@ def _chain_priced(priced: pl.DataFrame, by_week: pl.DataFrame) -> pl.DataFrame:
 def _with_own_price(dense: pl.DataFrame) -> pl.DataFrame:
     """`own_price`, week by week: as paid, else what it costs where it cost the same the week before, else as before."""
     before = pl.DataFrame(schema={**dict.fromkeys(PAIR, pl.String), "_before": pl.Float64, "_age": pl.Int64})
-    weeks = []
+    weeks = [dense.clear().with_columns(own_price=pl.lit(None, dtype=pl.Float64))]
     for week in dense.sort(WEEK).partition_by(WEEK, maintain_order=True):
         rows = week.join(before, on=PAIR, how="left").with_columns(_cents=(100 * pl.col("_before")).round())
         peers = pl.col("price").median().over("product_id", "_cents")

@@ -51,8 +51,12 @@ def response_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         series = lake.read("gold.demand_series", where=f"week_start_date <= DATE'{last}'")
         weeks = series.filter(~pl.col("is_partial_week"))["week_start_date"].unique().sort().to_list()
         prices = price_panel(sold(lake, last), promoted(lake, graph, last), weeks)
-        responses = [*price_responses(prices), *promotion_responses(promotion_panel(series, prices))]
-        rows = response_curves(responses).with_columns(last_week_start_date=pl.lit(weeks[-1]))
+        groups = series["product_group"].unique().to_list()
+        responses = [
+            *price_responses(prices, groups=groups),
+            *promotion_responses(promotion_panel(series, prices), groups=groups),
+        ]
+        rows = response_curves(responses).with_columns(last_week_start_date=pl.lit(max(weeks, default=last)))
         counts = {status: len([one for one in responses if one.status == status]) for status in _STATUSES}
         figures = {**counts, "elasticities": dg.MetadataValue.md(response_plot(rows))}
         contract = graph.contract("insights", "response_curves")

@@ -157,6 +157,20 @@ def test_a_promotion_that_cannot_be_compared_is_refused(rows: pl.DataFrame, word
     assert words in (found.reason or "")
 
 
+def test_every_group_that_is_asked_for_has_an_answer_or_a_reason() -> None:
+    nothing = panel(-2.0).clear()
+    (found,) = price_responses(nothing, groups=["RARE"])
+    assert (found.product_group, found.status) == ("RARE", "refused")
+    assert "no product was sold in enough weeks" in (found.reason or "")
+    beside = promotion_responses(promoted(0.8, some_stores()), groups=["TEA", "NEW"])
+    assert [(one.product_group, one.lever, one.status) for one in beside][-2:] == [
+        ("NEW", "display", "refused"),
+        ("NEW", "mailer", "refused"),
+    ]
+    # A lake that plans no promotions is not asked about them.
+    assert promotion_responses(promoted(0.8, some_stores()).clear(), groups=["TEA"]) == []
+
+
 def test_a_curve_is_the_answer_at_the_levels_that_were_seen() -> None:
     priced, shown = price_responses(panel(-2.0))[0], only(promotion_responses(promoted(0.8, some_stores())), "display")
     refused = price_responses(panel(-2.0, products=3))[0]

@@ -66,6 +66,15 @@ def test_only_what_sells_often_enough_and_while_it_is_sold() -> None:
     assert counts == {"1a": 8, "1b": 11}
 
 
+def test_a_lake_in_which_nothing_sells_often_has_an_empty_panel() -> None:
+    rare = sold({("1", "a"): [2.0] + [None] * 11})
+    wanted = price_panel(sold({("1", "a"): [2.0] * 12}), NOTHING, WEEKS).schema
+    for rows, weeks in ((rare, WEEKS), (rare.clear(), WEEKS), (rare, [])):
+        panel = price_panel(rows, NOTHING, weeks)
+        assert panel.is_empty()
+        assert panel.schema == wanted
+
+
 def test_promotions_are_flags_of_their_week() -> None:
     path = [2.0] * 12
     rows = [("1", "a", WEEKS[3], "display"), ("1", "a", WEEKS[3], "display"), ("1", "a", WEEKS[4], "mailer")]
