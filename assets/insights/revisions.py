@@ -189,7 +189,6 @@ def _groups(weeks: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("now", "before").sum())
         .join(newest.select("product_group", "actual", expected="before"), on="product_group", how="left")
         .join(counts, on="product_group", how="left")
-        .with_columns(pl.col("stores", "above", "below", "plan_changes").fill_null(0))
         .with_columns(
             difference=pl.col("now") - pl.col("before"),
             change=pl.when(pl.col("before") > 0).then(pl.col("now") / pl.col("before") - 1),
@@ -233,6 +232,8 @@ def _total(content: ReportContent, weeks: pl.DataFrame, groups: pl.DataFrame) ->
 
 def _group_reason(newest: date, row: Mapping[str, Any]) -> str:
     """One sentence on what the data say about the change of a group."""
+    if not row["stores"]:
+        return "Only one of the two issues forecasts it."
     if row["change"] is not None and abs(row["change"]) < NEWS:
         return "Hardly moved."
     parts = []

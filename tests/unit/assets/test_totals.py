@@ -58,6 +58,8 @@ def failing(rows: pl.DataFrame, table: tuple[str, str], series: pl.DataFrame) ->
 def test_both_tables_keep_their_contracts(series: pl.DataFrame, tests: pl.DataFrame, totals: pl.DataFrame) -> None:
     assert failing(tests, ("models", "totals_backtest"), series) == set()
     assert failing(totals, ("forecasts", "demand_totals"), series) == set()
+    unmeasured = issue_totals(make_issued(series), series, tests.clear())
+    assert failing(unmeasured, ("forecasts", "demand_totals"), series) == set()
 
 
 @pytest.mark.parametrize(

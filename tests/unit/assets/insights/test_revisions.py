@@ -14,7 +14,15 @@ from assets.insights.content import ReportContent
 from assets.insights.figure import FigureBook
 from assets.insights.page import figures, render
 from tests.unit.assets.insights.page_reader import PageReader
-from tests.unit.assets.insights.small_frames import AS_OF, GROUPS, MONEY, make_earlier, make_forecasts, make_series
+from tests.unit.assets.insights.small_frames import (
+    AS_OF,
+    GROUPS,
+    MONEY,
+    make_earlier,
+    make_forecasts,
+    make_series,
+    make_totals,
+)
 from tests.unit.assets.insights.sql_oracle import one_row
 
 MakeContent = Callable[..., ReportContent]
@@ -66,6 +74,14 @@ def test_a_group_that_only_one_issue_forecasts_counts_nothing_in_the_other(
     for name in ("now", "before", "difference"):
         parts = [book.value("revision_group", group, name) or 0.0 for group in book.rows("revision_group")]
         assert sum(parts) == pytest.approx(book.value("revision_total", "all", name))
+
+
+def test_a_group_that_is_no_longer_forecast_is_told(make_content: MakeContent, base_content: ReportContent) -> None:
+    without = base_content.forecasts.filter(pl.col("product_group") != "TEAS")
+    content = make_content(forecasts=without, totals=make_totals(without, base_content.tests))
+    book = FigureBook(revisions.figures(content))
+    assert book.value("revision_group", "TEAS", "now") == 0 < (book.value("revision_group", "TEAS", "before") or 0)
+    assert book.text("revision_group", "TEAS", "why") == "Only one of the two issues forecasts it."
 
 
 def test_risers_and_fallers_equal_a_loop(base_content: ReportContent, book: FigureBook) -> None:
