@@ -1,7 +1,7 @@
 """What the assets of a model share: the rows it learns from, its folds, and where its files lie.
 
 Belongs here: paths, the training set at the lake's clock, whether there are weeks enough for a model, which groups a
-model leaves to a baseline. Does not belong here: assets, fits and decisions.
+model leaves to a baseline, what decides about totals. Does not belong here: assets, fits and decisions.
 """
 
 import json
@@ -19,7 +19,13 @@ from ml.splits import Fold, SeriesTooShort, rolling_origin
 from ml.study import folds_before
 from ml.training import TrainConfig
 from resources.lake import Lake
-from resources.settings import Settings
+from resources.settings import PROJECT_ROOT, Settings
+
+# What decides about totals, tested or issued.
+TOTALS_CODE = [
+    PROJECT_ROOT / "ml" / f"{name}.py"
+    for name in ("totals", "totals_ranges", "totals_tables", "reconciliation", "kernels", "baselines", "fallback")
+]
 
 
 def bundle_path(settings: Settings, version: str) -> Path:

@@ -1,6 +1,6 @@
-"""Product lines: what one manufacturer sells of one type in one group, which is priced and promoted together.
+"""Products in scope and their lines: what one manufacturer sells of one type in one group, promoted together.
 
-Belongs here: the SQL of lines and their weekly sums, which several assets read. Does not belong here: an asset.
+Belongs here: the SQL of scope, lines and their weekly sums, which several assets read. Does not belong here: an asset.
 """
 
 from datetime import date
@@ -13,11 +13,16 @@ from resources.lake import Lake
 LINE = "CONCAT_WS(' / ', product_group, COALESCE(manufacturer_id, '-'), COALESCE(product_type, '-'))"
 
 
+def group_filter(groups: tuple[str, ...]) -> str:
+    """SQL condition of the product groups in scope; no group means the whole store."""
+    quoted = ", ".join("'" + group.replace("'", "\\'") + "'" for group in groups)
+    return f"product_group IN ({quoted})" if groups else "TRUE"
+
+
 def lines_in_scope(groups: tuple[str, ...]) -> str:
     """SQL of product_id, product_group and product_line of the products in scope; no group means all products."""
-    quoted = ", ".join("'" + group.replace("'", "\\'") + "'" for group in groups)
-    where = f" AND product_group IN ({quoted})" if groups else ""
-    return f"SELECT product_id, product_group, {LINE} AS product_line FROM silver.dim_product WHERE is_current{where}"
+    lines = f"SELECT product_id, product_group, {LINE} AS product_line FROM silver.dim_product"
+    return f"{lines} WHERE is_current AND {group_filter(groups)}"
 
 
 def line_weeks(lake: Lake, graph: Graph) -> pl.DataFrame:

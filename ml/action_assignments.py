@@ -16,28 +16,19 @@ from datetime import date, datetime
 
 import polars as pl
 
-from ml.actions import ISSUE_WEEK, MONEY
-from ml.actions_draws import HOLD_OUT, STRATUM, TREATED
+from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA
+from ml.actions_draws import HOLD_OUT, TREATED
 from ml.actions_limits import KINDS, Refused
-from ml.actions_optimizer import CANDIDATE_KEY, CELL, TARGET_WEEK
+from ml.actions_optimizer import ARM, CANDIDATE_KEY, CELL, TARGET_WEEK
 from ml.frame_checks import require_columns
 
 NONE = "none"
 APPROVED, EDITED = "approved", "edited"
 # What the log keeps of the advice, so that outcomes are judged by what was known when it was approved.
-ADVICE_COLUMNS: dict[str, pl.DataType] = {
-    "incremental_transactions": pl.Float64(),
-    "base_transactions": pl.Float64(),
-    "base_transactions_sd": pl.Float64(),
-    "lift_percent": pl.Float64(),
-    "lift_sd_percent": pl.Float64(),
-    "net_share": pl.Float64(),
-    "assumed_cost_usd": MONEY,
-    "assumptions_version": pl.String(),
-    "lift_version": pl.String(),
-    "model_version": pl.String(),
-    "data_version": pl.String(),
-}
+ADVICE_COLUMNS = (
+    "incremental_transactions", "base_transactions", "base_transactions_sd", "lift_percent", "lift_sd_percent",
+    "net_share", "assumed_cost_usd", "assumptions_version", "lift_version", "model_version", "data_version",
+)  # fmt: skip
 ASSIGNMENT_SCHEMA: dict[str, pl.DataType] = {
     "entry_number": pl.Int64(),
     "batch_id": pl.String(),
@@ -54,7 +45,7 @@ ASSIGNMENT_SCHEMA: dict[str, pl.DataType] = {
     "decided_by": pl.String(),
     "decided_at": pl.Datetime("us", "UTC"),
     "note": pl.String(),
-    **ADVICE_COLUMNS,
+    **{name: NEXT_ACTION_SCHEMA[name] for name in ADVICE_COLUMNS},
 }
 _EXAMPLES = 3
 
@@ -113,7 +104,7 @@ def approve(advice: pl.DataFrame, reviewed: pl.DataFrame | None, log: pl.DataFra
     if before.height:
         raise Refused(f"Decided before: {_named(before)}. Change it by `liftlake actions edit`.")
     changed = pl.col("kind") != pl.col("_advised_kind")
-    found = rows.join(_changed_strata(advice, rows), on=STRATUM, how="left").with_columns(
+    found = rows.join(_changed_strata(advice, rows), on=ARM, how="left").with_columns(
         is_randomised=~changed & pl.col("_is_changed_stratum").is_null(),
         decision=pl.when(changed).then(pl.lit(EDITED)).otherwise(pl.lit(APPROVED)),
         cell=pl.when(changed).then(pl.lit(TREATED)).otherwise("cell"),
@@ -171,7 +162,7 @@ def _as_reviewed(advice: pl.DataFrame, reviewed: pl.DataFrame) -> pl.DataFrame:
 def _changed_strata(advice: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Strata of the advice of which a row is not approved as it is, marked."""
     same = rows.filter(pl.col("kind") == pl.col("_advised_kind"))
-    changed = advice.join(same, on=CANDIDATE_KEY, how="anti").select(STRATUM).unique()
+    changed = advice.join(same, on=CANDIDATE_KEY, how="anti").select(ARM).unique()
     return changed.with_columns(_is_changed_stratum=pl.lit(value=True))
 
 

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from ml.action_assignments import ASSIGNMENT_SCHEMA, NONE, standing
-from ml.actions_candidates import ARM, CONFIDENCE, Z, total
+from ml.actions_candidates import CONFIDENCE, Z, total
 from ml.actions_draws import HOLD_OUT, TREATED
-from ml.actions_optimizer import CELL, TARGET_WEEK
+from ml.actions_optimizer import ARM, CELL, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 
 ALL, ONE_WEEK, TO_DATE = "all", "week", "to_date"

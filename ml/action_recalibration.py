@@ -25,8 +25,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml.action_outcomes import TO_DATE
-from ml.actions_candidates import ARM, LIFT_SCHEMA, Z
-from ml.actions_optimizer import TARGET_WEEK
+from ml.actions_candidates import ARM_LIFT_SCHEMA, Z
+from ml.actions_optimizer import ARM, TARGET_WEEK
 
 Floats = NDArray[np.float64]
 # Points; a lift that is told without any doubt still has a precision.
@@ -51,11 +51,11 @@ def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
     """The measured lift of each arm after what the hold-outs taught, of it and of the others.
 
     Args:
-        lift: see ml.actions_candidates.LIFT_SCHEMA.
+        lift: see ml.actions_candidates.ARM_LIFT_SCHEMA.
         evidence: rows of ml.action_outcomes.OUTCOME_SCHEMA; the newest row to date of each arm counts.
 
     Returns:
-        Columns of LIFT_SCHEMA, sorted by arm; a single arm without a hold-out keeps its lift.
+        Columns of ARM_LIFT_SCHEMA, sorted by arm; a single arm without a hold-out keeps its lift.
     """
     newest = (
         evidence.filter((pl.col("period") == TO_DATE) & pl.col("measured_lift_percent").is_not_null())
@@ -65,7 +65,7 @@ def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
     )
     joined = lift.sort(ARM).join(newest, on=ARM, how="left", maintain_order="left")
     if joined["measured_lift_percent"].count() == 0 and joined.height < _LEAST_ARMS:
-        return lift.sort(ARM).select(list(LIFT_SCHEMA))
+        return lift.sort(ARM).select(list(ARM_LIFT_SCHEMA))
     past_sd = ((joined["upper"] - joined["lower"]) / (2 * Z)).to_numpy()
     arms = _Arms(
         joined["lift_percent"].to_numpy(),
@@ -80,7 +80,7 @@ def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
         lower=pl.Series(mean - half),
         upper=pl.Series(mean + half),
         base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0),
-    ).select(list(LIFT_SCHEMA))
+    ).select(list(ARM_LIFT_SCHEMA))
 
 
 def _posterior(arms: _Arms) -> tuple[Floats, Floats]:

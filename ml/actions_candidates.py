@@ -19,17 +19,16 @@ import polars as pl
 
 from ml.actions_draws import normals, uniforms
 from ml.actions_limits import KINDS, Assumptions, Refused
-from ml.actions_optimizer import CANDIDATE_KEY, CELL, TARGET_WEEK
+from ml.actions_optimizer import ARM, CANDIDATE_KEY, CELL, TARGET_WEEK
 from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 
-ARM: tuple[str, ...] = ("product_group", "kind")
 # Of every interval that is given or asked for here.
 CONFIDENCE = 0.90
 # What is needed of insights.promotion_lift: one row per ARM. lift_percent: transactions that an activity adds to its
 # product group in its week, in percent of what would have been without; lower, upper: its 90 % interval; net_share: the
 # share of them that is left after what following weeks and other groups give or take; base_transactions: how many the
 # lift was measured on. An arm whose lift could not be measured has no row.
-LIFT_SCHEMA: dict[str, pl.DataType] = {
+ARM_LIFT_SCHEMA: dict[str, pl.DataType] = {
     "product_group": pl.String(),
     "kind": pl.String(),
     "lift_percent": pl.Float64(),
@@ -52,7 +51,7 @@ def candidates(
         forecasts: one row per CELL: p10, p50, p90 in transactions, model_version, data_version.
         planned: store_id, product_group, week_start_date, display_products, mailer_products of the target weeks: a kind
             that is planned already is no candidate, its effect is in the forecast.
-        lift: see LIFT_SCHEMA.
+        lift: see ARM_LIFT_SCHEMA.
         sales: product_group, net_sales_usd_per_transaction.
         assumptions: costs and margins.
 
@@ -130,7 +129,7 @@ def total(rows: pl.DataFrame, *, net: bool = True) -> tuple[float, float, float]
 
 
 def _measured(lift: pl.DataFrame) -> pl.DataFrame:
-    require_columns(lift, tuple(LIFT_SCHEMA), "The measured lift")
+    require_columns(lift, tuple(ARM_LIFT_SCHEMA), "The measured lift")
     require_unique(lift, ARM, "The measured lift")
     numbers = pl.col("lift_percent", "lower", "upper", "net_share")
     wrong = lift.filter(

@@ -14,10 +14,9 @@ from statistics import NormalDist
 import polars as pl
 
 from ml.actions_limits import Refused
-from ml.actions_optimizer import CANDIDATE_KEY
+from ml.actions_optimizer import ARM, CANDIDATE_KEY
 from ml.frame_checks import require_columns, require_unique
 
-STRATUM: tuple[str, ...] = ("product_group", "kind")
 TREATED, HOLD_OUT = "treated", "hold_out"
 _STEPS = 2**53
 
@@ -42,7 +41,7 @@ def normals(rows: pl.DataFrame, columns: Sequence[str], seed: int, purpose: str)
 def held_out(rows: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     """The rows with `cell` (treated or hold_out) and `propensity`, the probability with which each was to be treated.
 
-    Complete randomisation within each STRATUM (Imbens and Rubin, Causal Inference, 2015, ch. 9): of n rows k are held
+    Complete randomisation within each ARM (Imbens and Rubin, Causal Inference, 2015, ch. 9): of n rows k are held
     out, those with the least draws, so that each is treated with probability 1 - k / n. The whole part of share * n is
     held out; of the rest, one more or not by a draw, so that the expected share is `share` however small the stratum.
 
@@ -59,15 +58,15 @@ def held_out(rows: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     require_columns(rows, CANDIDATE_KEY, "The chosen activities")
     require_unique(rows, CANDIDATE_KEY, "The chosen activities")
     drawn = rows.with_columns(_draw=uniforms(rows, CANDIDATE_KEY, seed, "hold-out"))
-    sizes = drawn.group_by(STRATUM).agg(_size=pl.len(), _first=pl.col("_draw").min()).sort(STRATUM)
+    sizes = drawn.group_by(ARM).agg(_size=pl.len(), _first=pl.col("_draw").min()).sort(ARM)
     counts = [
         math.floor(share * size + uniform(seed, "hold-out count", *key, first))
-        for *key, size, first in sizes.select(*STRATUM, "_size", "_first").iter_rows()
+        for *key, size, first in sizes.select(*ARM, "_size", "_first").iter_rows()
     ]
     sizes = sizes.with_columns(_held=pl.Series(counts, dtype=pl.Int64)).drop("_first")
-    is_held = pl.col("_draw").rank("ordinal").over(STRATUM) <= pl.col("_held")
+    is_held = pl.col("_draw").rank("ordinal").over(ARM) <= pl.col("_held")
     return (
-        drawn.join(sizes, on=STRATUM, how="left")
+        drawn.join(sizes, on=ARM, how="left")
         .with_columns(
             cell=pl.when(is_held).then(pl.lit(HOLD_OUT)).otherwise(pl.lit(TREATED)),
             propensity=1.0 - pl.col("_held") / pl.col("_size"),

@@ -25,6 +25,8 @@ from ml.frame_checks import SERIES_KEY, require_columns, require_unique
 TARGET_WEEK = "target_week_start_date"
 CELL: tuple[str, ...] = (TARGET_WEEK, *SERIES_KEY)
 CANDIDATE_KEY: tuple[str, ...] = (*CELL, "kind")
+# What one lift is measured for, and within which a hold-out is drawn.
+ARM: tuple[str, ...] = ("product_group", "kind")
 # Costs are compared as whole ten-thousandths of a dollar, so that no rounding breaks a budget.
 _TICKS_PER_USD = 10_000
 

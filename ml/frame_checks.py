@@ -7,6 +7,8 @@ rule is refused with the mend.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
 
 import polars as pl
 
@@ -53,6 +55,13 @@ def require_contiguous_weeks(frame: pl.DataFrame, key: Sequence[str], name: str)
             f"{DAYS_PER_WEEK} days, for example {holes.select(*key, WEEK).head(EXAMPLE_ROWS).rows()}. "
             "Build it with ml.series.dense_series."
         )
+
+
+def require_consecutive(weeks: Sequence[date]) -> None:
+    """Raise BadFrame when there is no week, or business weeks, in any order, skip one or repeat."""
+    pairs = pairwise(sorted(weeks))
+    if not weeks or any((after - before).days != DAYS_PER_WEEK for before, after in pairs):
+        raise BadFrame("weeks must be contiguous business weeks, each once.")
 
 
 def require_on_time(frame: pl.DataFrame, deadline: pl.Expr, name: str) -> None:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml.frame_checks import WEEK, BadFrame, require_columns, require_unique
+from ml.frame_checks import WEEK, require_columns, require_consecutive, require_unique
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -101,8 +100,7 @@ def lift_panel(
         BadFrame: columns are missing, keys repeat, weeks have holes.
     """
     ordered = sorted(weeks)
-    if not ordered or any(after - before != timedelta(weeks=1) for before, after in pairwise(ordered)):
-        raise BadFrame("weeks must be contiguous business weeks, each once.")
+    require_consecutive(ordered)
     require_columns(line_weeks, ("store_id", "product_group", "product_line", WEEK, *MEASURES), "line_weeks")
     require_columns(group_weeks, ("store_id", "product_group", WEEK, *MEASURES), "group_weeks")
     require_unique(line_weeks, ("store_id", "product_line", WEEK), "line_weeks")

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from itertools import pairwise
 
 import polars as pl
 
 from ml.business_calendar import DAYS_PER_WEEK, UTC_INSTANT
-from ml.frame_checks import WEEK, BadFrame, require_columns, require_unique
+from ml.frame_checks import WEEK, require_columns, require_consecutive, require_unique
 
 EVENT_SCHEMA: dict[str, pl.DataType] = {
     "event_id": pl.String(),
@@ -161,5 +160,4 @@ def _require(plans: pl.DataFrame, lines: pl.DataFrame, stores: pl.DataFrame, wee
     require_unique(lines, ("store_id", *_LINE, WEEK), "line_weeks")
     require_columns(stores, ("store_id", WEEK, "transactions"), "store_weeks")
     require_unique(stores, ("store_id", WEEK), "store_weeks")
-    if not weeks or any(after - before != timedelta(weeks=1) for before, after in pairwise(sorted(weeks))):
-        raise BadFrame("weeks must be contiguous business weeks, each once.")
+    require_consecutive(weeks)

@@ -10,8 +10,8 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import when_inputs_pass
+from assets.evidence import TOTALS_CODE
 from assets.graph import Graph, materialise
-from assets.models.totals import TOTALS_CODE
 from ml.totals_tables import issue_totals
 from resources.lake import Lake
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from assets.automation.conditions import when_inputs_pass
 from assets.graph import Graph, in_weeks, materialise
+from assets.product_lines import group_filter
 from ml.censoring import censored_counts
 from ml.features import compute_features
 from ml.labels import build_labels
@@ -23,7 +24,12 @@ from resources.settings import PROJECT_ROOT
 from resources.spark_features import features_in_spark
 
 ML = PROJECT_ROOT / "ml"
-SERIES_CODE = [ML / "series.py", ML / "business_calendar.py", PROJECT_ROOT / "assets" / "gold" / "demand.py"]
+SERIES_CODE = [
+    ML / "series.py",
+    ML / "business_calendar.py",
+    PROJECT_ROOT / "assets" / "product_lines.py",
+    PROJECT_ROOT / "assets" / "gold" / "demand.py",
+]
 FEATURE_CODE = [
     *SERIES_CODE,
     *(ML / f"{name}.py" for name in ("feature_declaration", "features", "kernels", "panels", "scope", "surroundings")),
@@ -46,12 +52,6 @@ def planned(lake: Lake, graph: Graph, where: str = "TRUE") -> pl.DataFrame:
     if not graph.has(*PLANS):
         return pl.DataFrame(schema=PLAN_SCHEMA)
     return lake.read("gold.promotion_plans", where=where)
-
-
-def group_filter(groups: tuple[str, ...]) -> str:
-    """SQL condition of the product groups in scope; no group means the whole store."""
-    quoted = ", ".join("'" + group.replace("'", "\\'") + "'" for group in groups)
-    return f"product_group IN ({quoted})" if groups else "TRUE"
 
 
 def _plans_of(graph: Graph) -> list[tuple[str, str]]:

@@ -38,7 +38,7 @@ def _events(graph: Graph) -> dg.AssetsDefinition:
             ("silver", "dim_product"),
             ("gold", "demand_series"),
         ],
-        settings=[scope.product_groups],
+        settings=[graph.settings.lake.as_of, scope.product_groups],
         condition=weekly_after_close(),
     )
     def events(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:

@@ -17,10 +17,11 @@ from ml.action_assignments import standing
 from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
 from ml.action_recalibration import recalibrated
 from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA, Advice, advise
-from ml.actions_candidates import ARM, LIFT_SCHEMA, candidates
+from ml.actions_candidates import ARM_LIFT_SCHEMA, candidates
 from ml.actions_limits import KINDS, Limits, Refused
-from ml.actions_optimizer import CELL, TARGET_WEEK
+from ml.actions_optimizer import ARM, CELL, TARGET_WEEK
 from ml.backtest import MODEL
+from ml.baselines import SIMPLE_RULE
 from ml.digest import canonical_digest
 from resources.assignments import read_log
 from resources.assumptions import assumptions_text, load_assumptions
@@ -28,14 +29,12 @@ from resources.lake import Lake
 from resources.settings import PROJECT_ROOT, WEEK
 
 ML = PROJECT_ROOT / "ml"
-FORECASTS, LIFT = "forecasts.demand_forecasts", "insights.promotion_lift"
-LOG, LIFT_KEY = ("bronze", "action_assignments"), ("insights", "promotion_lift")
+FORECASTS, LIFT = ("forecasts", "demand_forecasts"), ("insights", "promotion_lift")
+LOG = ("bronze", "action_assignments")
 # What a transaction is worth is looked up in a quarter: prices and baskets change slowly.
 SALES_WEEKS = 13
 # A net share outside is noise: an effect that is all borrowed would be no effect.
 NET_SHARES = (0.2, 1.5)
-# The simple rule that stands in while there is no model.
-STAND_IN = "mean_8"
 CODE = [*ML.glob("action*.py"), PROJECT_ROOT / "assets" / "insights" / "actions.py"]
 
 
@@ -76,10 +75,10 @@ def _next_actions(graph: Graph) -> dg.AssetsDefinition:
         kinds={"polars", "deltalake"},
         code=CODE,
         deps=[
-            ("forecasts", "demand_forecasts"),
+            FORECASTS,
             ("gold", "promotion_plans"),
             ("gold", "demand_series"),
-            *([LIFT_KEY] if graph.has(*LIFT_KEY) else []),
+            LIFT,
             ("insights", "action_outcomes"),
             LOG,
         ],
@@ -150,13 +149,13 @@ def figures_of(advice: Advice) -> dict[str, float]:
 
 def _forecasts(lake: Lake, issue: date) -> pl.DataFrame:
     """The champion's forecasts of an issue week, or those of the simple rule while there is none."""
-    issued = lake.read(FORECASTS, where=f"{ISSUE_WEEK} = DATE'{issue}'")
+    issued = lake.read(".".join(FORECASTS), where=f"{ISSUE_WEEK} = DATE'{issue}'")
     if issued.is_empty():
-        raise Refused(f"Nothing was forecast after the week of {issue}: say `liftlake run {FORECASTS}`.")
+        raise Refused(f"Nothing was forecast after the week of {issue}: say `liftlake run {'.'.join(FORECASTS)}`.")
     measure = issued["measure"][0]
     if measure != "transactions":
         raise Refused(f"Advice is about transactions, and this lake forecasts {measure}: set forecast.measure.")
-    method = MODEL if MODEL in issued["method"] else STAND_IN
+    method = MODEL if MODEL in issued["method"] else SIMPLE_RULE
     return issued.filter(pl.col("method") == method).select(*CELL, "p10", "p50", "p90", "model_version", "data_version")
 
 
@@ -185,9 +184,10 @@ def sales_sql(relation: str, issue: date) -> str:
 
 def _lift(lake: Lake) -> pl.DataFrame:
     """The measured lift of each product group and kind, drawn by what hold-outs taught so far."""
-    if not lake.exists(LIFT):
-        raise Refused(f"No lift was measured yet: say `liftlake run {LIFT}`.")
-    measured = lake.query(lift_sql(LIFT)).select(list(LIFT_SCHEMA))
+    table = ".".join(LIFT)
+    if not lake.exists(table):
+        raise Refused(f"No lift was measured yet: say `liftlake run {table}`.")
+    measured = lake.query(lift_sql(table)).select(list(ARM_LIFT_SCHEMA))
     if measured.is_empty():
         raise Refused("No lift of a display or mailer was measured: `liftlake lift` says why.")
     evidence = lake.read("insights.action_outcomes").select(list(OUTCOME_SCHEMA))
@@ -195,7 +195,7 @@ def _lift(lake: Lake) -> pl.DataFrame:
 
 
 def lift_sql(relation: str) -> str:
-    """LIFT_SCHEMA from insights.promotion_lift.
+    """ARM_LIFT_SCHEMA from insights.promotion_lift.
 
     In percent of what the group would have sold in the promoted stores and weeks: a promotion is of some products, and
     takes from the rest of its group; the intervals of both parts are put together as independent ones. The net share,

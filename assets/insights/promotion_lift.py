@@ -38,7 +38,7 @@ def _lift(graph: Graph) -> dg.AssetsDefinition:
             ("silver", "fct_receipt_lines"),
             ("silver", "dim_product"),
         ],
-        settings=[graph.settings.lake.scope.product_groups, DEFAULT_DESIGN],
+        settings=[graph.settings.lake.as_of, graph.settings.lake.scope.product_groups, DEFAULT_DESIGN],
         condition=weekly_after_close(),
     )
     def lift(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:

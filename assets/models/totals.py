@@ -7,19 +7,12 @@ import dagster as dg
 import polars as pl
 
 from assets.automation.conditions import weekly_after_close
-from assets.evidence import evidence_path, fallback_of, newest_training_set
+from assets.evidence import TOTALS_CODE, evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
 from ml.fallback import as_issued
 from ml.totals_ranges import wape_by_level
 from ml.totals_tables import totals_backtest as expected_in_tests
 from resources.lake import Lake
-from resources.settings import PROJECT_ROOT
-
-ML = PROJECT_ROOT / "ml"
-TOTALS_CODE = [
-    ML / f"{name}.py"
-    for name in ("totals", "totals_ranges", "totals_tables", "reconciliation", "kernels", "baselines", "fallback")
-]
 
 
 def totals_backtest_assets(graph: Graph) -> list[dg.AssetsDefinition]:

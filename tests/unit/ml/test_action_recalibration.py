@@ -8,7 +8,7 @@ import pytest
 
 from ml.action_outcomes import OUTCOME_SCHEMA
 from ml.action_recalibration import recalibrated
-from ml.actions_candidates import LIFT_SCHEMA, Z
+from ml.actions_candidates import ARM_LIFT_SCHEMA, Z
 from tests.unit.ml.action_data import WEEKS, lift
 
 
@@ -67,7 +67,7 @@ def test_only_the_newest_to_date_of_an_arm_counts_and_nothing_new_changes_nothin
         recalibrated(before, newest)
     )
     assert recalibrated(before, newest.with_columns(period=pl.lit("week"))).equals(recalibrated(before, newest.clear()))
-    assert recalibrated(before.head(1), newest.clear()).equals(before.head(1).select(list(LIFT_SCHEMA)))
+    assert recalibrated(before.head(1), newest.clear()).equals(before.head(1).select(list(ARM_LIFT_SCHEMA)))
     assert recalibrated(before, newest)["base_transactions"].to_list() == [100.0, 110.0, 100.0]
     shuffled = before.sample(fraction=1.0, shuffle=True, seed=1)
     assert recalibrated(shuffled, newest).equals(recalibrated(before, newest))

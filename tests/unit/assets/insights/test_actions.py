@@ -10,7 +10,7 @@ import pytest
 
 from assets.insights.actions import SALES_WEEKS, figures_of, lift_sql, other_limits, sales_sql
 from ml.actions import NEXT_ACTION_SCHEMA, Advice
-from ml.actions_candidates import LIFT_SCHEMA
+from ml.actions_candidates import ARM_LIFT_SCHEMA
 from ml.actions_limits import Limits, Refused
 
 ISSUE = date(2017, 11, 27)
@@ -27,7 +27,7 @@ def lifted(*rows: tuple[str, str, str, str, float | None, float | None]) -> pl.D
 def sql_lift(*rows: tuple[str, str, str, str, float | None, float | None]) -> list[tuple]:
     database = duckdb.connect()
     database.register("promotion_lift", lifted(*rows))
-    return database.sql(lift_sql("promotion_lift")).pl().select(list(LIFT_SCHEMA)).rows()
+    return database.sql(lift_sql("promotion_lift")).pl().select(list(ARM_LIFT_SCHEMA)).rows()
 
 
 def test_lift_is_in_percent_of_the_group_and_its_net_share_apart():
