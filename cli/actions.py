@@ -12,7 +12,7 @@ from rich.table import Table
 
 from assets.insights.actions import LOG, figures_of, plan_actions
 from cli.output import JSON_OPTION, WRONG_USE, command, err, out, print_json, stop
-from cli.session import Session, session
+from cli.session import Session, promotion_session
 from ml.action_assignments import Decider, approve, edit, standing
 from ml.actions import ISSUE_WEEK, Advice
 from ml.actions_candidates import total
@@ -38,7 +38,7 @@ def advice(
     """The published advice of the newest issue week; with --budget or --slots what would be advised, unpublished."""
     if context.invoked_subcommand is not None:
         return
-    with session() as opened:
+    with promotion_session() as opened:
         issue = opened.graph.cutoff_week()
         rows = _published(opened, issue)
         is_trial = budget is not None or slots is not None
@@ -92,7 +92,7 @@ def approve_advice(
 ) -> None:
     """Write the newest advice, or what a person made of it, into the assignment log."""
     kept = None if reviewed is None else read_review(reviewed)
-    with session() as opened:
+    with promotion_session() as opened:
         contract = opened.graph.contract(*LOG)
         rows = _published(opened, opened.graph.cutoff_week())
         log = read_log(opened.lake, contract)
@@ -117,7 +117,7 @@ def edit_assignment(
         target = date.fromisoformat(week)
     except ValueError:
         stop(f"--week takes the first day of a business week, as 2017-12-04; got {week!r}.", WRONG_USE)
-    with session() as opened:
+    with promotion_session() as opened:
         contract = opened.graph.contract(*LOG)
         log = read_log(opened.lake, contract)
         entries = edit(log, (target, store, group), kind, note, _decider(opened, by, [target]))
@@ -135,7 +135,7 @@ def export(
     """Write what was approved and is still to come as a CSV: who executes it reads this; held-out cells are marked."""
     if target.exists():
         stop(f"{target} exists: name another file, or remove it.", WRONG_USE)
-    with session() as opened:
+    with promotion_session() as opened:
         issue = opened.graph.cutoff_week()
         if advised:
             rows = _published(opened, issue)

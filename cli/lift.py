@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
-from cli.session import session
+from cli.session import promotion_session
 from ml.lift import NET
 from ml.lift_parts import AFTER, OTHERS, PARTS, PROMOTED, REST
 
@@ -25,7 +25,7 @@ def lift(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Promotions by their net incremental transactions; those without a design with the reason, counted."""
-    with session() as opened:
+    with promotion_session() as opened:
         rows = opened.lake.read(TABLE)
     if group is not None:
         rows = rows.filter(pl.col("product_group") == group)

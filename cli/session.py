@@ -148,6 +148,16 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
             yield Session(chosen, graph, definitions, lake, instance)
 
 
+@contextmanager
+def promotion_session() -> Iterator[Session]:
+    """Open the lake for a command about promotions; ends it with a sentence where the source has none."""
+    with session() as opened:
+        if not opened.graph.has("insights", "promotion_lift"):
+            source = opened.settings.lake.source
+            stop(f"The source {source} delivers no promotions: there is no lift and no advice.", WRONG_USE)
+        yield opened
+
+
 def _bring_up(lake: Lake, graph: Graph) -> None:
     """Migrate a lake that an older release made, and complete a rotation that was only not published whole.
 
