@@ -17,17 +17,18 @@ from datetime import date, datetime
 import polars as pl
 
 from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA
-from ml.actions_draws import HOLD_OUT, TREATED
+from ml.actions_draws import HOLD_OUT, STRATUM, TREATED
 from ml.actions_limits import KINDS, Refused
-from ml.actions_optimizer import ARM, CANDIDATE_KEY, CELL, TARGET_WEEK
+from ml.actions_optimizer import CANDIDATE_KEY, CELL, TARGET_WEEK
 from ml.frame_checks import require_columns
 
 NONE = "none"
 APPROVED, EDITED = "approved", "edited"
 # What the log keeps of the advice, so that outcomes are judged by what was known when it was approved.
 ADVICE_COLUMNS = (
-    "incremental_transactions", "base_transactions", "base_transactions_sd", "lift_percent", "lift_sd_percent",
-    "net_share", "assumed_cost_usd", "assumptions_version", "lift_version", "model_version", "data_version",
+    "incremental_transactions", "base_transactions", "base_transactions_sd", "net_sales_usd_per_transaction",
+    "lift_percent", "lift_sd_percent", "net_share", "assumed_cost_usd", "assumptions_version", "lift_version",
+    "model_version", "data_version",
 )  # fmt: skip
 ASSIGNMENT_SCHEMA: dict[str, pl.DataType] = {
     "entry_number": pl.Int64(),
@@ -104,7 +105,7 @@ def approve(advice: pl.DataFrame, reviewed: pl.DataFrame | None, log: pl.DataFra
     if before.height:
         raise Refused(f"Decided before: {_named(before)}. Change it by `liftlake actions edit`.")
     changed = pl.col("kind") != pl.col("_advised_kind")
-    found = rows.join(_changed_strata(advice, rows), on=ARM, how="left").with_columns(
+    found = rows.join(_changed_strata(advice, rows), on=STRATUM, how="left").with_columns(
         is_randomised=~changed & pl.col("_is_changed_stratum").is_null(),
         decision=pl.when(changed).then(pl.lit(EDITED)).otherwise(pl.lit(APPROVED)),
         cell=pl.when(changed).then(pl.lit(TREATED)).otherwise("cell"),
@@ -162,7 +163,7 @@ def _as_reviewed(advice: pl.DataFrame, reviewed: pl.DataFrame) -> pl.DataFrame:
 def _changed_strata(advice: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Strata of the advice of which a row is not approved as it is, marked."""
     same = rows.filter(pl.col("kind") == pl.col("_advised_kind"))
-    changed = advice.join(same, on=CANDIDATE_KEY, how="anti").select(ARM).unique()
+    changed = advice.join(same, on=CANDIDATE_KEY, how="anti").select(STRATUM).unique()
     return changed.with_columns(_is_changed_stratum=pl.lit(value=True))
 
 

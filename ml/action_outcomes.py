@@ -11,7 +11,8 @@ forecast that both share. Its interval is Welch's (Biometrika 34, 1947). Counts 
 that a side on which nothing happened is not taken for certain.
 
 Both are of the activity's own product group and week: what following weeks and other groups give or take shows nowhere
-near a cell. The net share that lift measured is kept for what is advised.
+near a cell. The net share that lift measured is kept for what is advised. Net sales are compared in the same way: what
+is promoted may be dearer or cheaper than its group.
 """
 
 from __future__ import annotations
@@ -50,10 +51,18 @@ OUTCOME_SCHEMA: dict[str, pl.DataType] = {
     "expected_lift_percent": pl.Float64(),
     "measured_lift_percent": pl.Float64(),
     "measured_lift_sd_percent": pl.Float64(),
+    "base_net_sales_usd": pl.Float64(),
+    "actual_net_sales_usd": pl.Float64(),
+    "measured_net_sales_usd": pl.Float64(),
+    "measured_net_sales_usd_lower": pl.Float64(),
+    "measured_net_sales_usd_upper": pl.Float64(),
+    "measured_sales_lift_percent": pl.Float64(),
+    "measured_sales_lift_sd_percent": pl.Float64(),
     "is_expected_within": pl.Boolean(),
     "reason": pl.String(),
 }
 LEAST_CELLS = 2
+TRANSACTIONS, NET_SALES = "transactions", "net_sales_usd"
 _PERCENT = 100.0
 
 
@@ -71,7 +80,7 @@ def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date, since: date
 
     Args:
         log: rows of ml.action_assignments.ASSIGNMENT_SCHEMA.
-        series: store_id, product_group, week_start_date, transactions of weeks that are over.
+        series: store_id, product_group, week_start_date, transactions, net_sales_usd of weeks that are over.
         through: the last of them; what was decided about later weeks is not looked at.
         since: the first target week to tell of; earlier ones count to date.
 
@@ -85,16 +94,19 @@ def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date, since: date
         Refused: see `ml.action_assignments.standing`. BadFrame: columns are missing or weeks repeat.
     """
     require_columns(log, tuple(ASSIGNMENT_SCHEMA), "The assignment log")
-    require_columns(series, (*SERIES_KEY, WEEK, "transactions"), "The series")
+    require_columns(series, (*SERIES_KEY, WEEK, TRANSACTIONS, NET_SALES), "The series")
     require_unique(series, (*SERIES_KEY, WEEK), "The series")
     happened = series.select(
-        *SERIES_KEY, pl.col(WEEK).alias(TARGET_WEEK), actual=pl.col("transactions").cast(pl.Float64)
+        *SERIES_KEY, pl.col(WEEK).alias(TARGET_WEEK), pl.col(TRANSACTIONS, NET_SALES).cast(pl.Float64)
     )
     decided = standing(log).filter((pl.col(TARGET_WEEK) <= through) & (pl.col("kind") != NONE))
     cells = decided.join(happened, on=CELL, how="left", maintain_order="left").with_columns(
+        base_net_sales_usd=pl.col("base_transactions") * pl.col("net_sales_usd_per_transaction")
+    )
+    cells = cells.with_columns(
         is_compared=pl.col("is_randomised")
-        & pl.col("actual").is_not_null()
-        & (pl.col("base_transactions") > 0)
+        & pl.col(TRANSACTIONS).is_not_null()
+        & (pl.col("base_net_sales_usd") > 0).fill_null(value=False)
         & (pl.col("propensity") > 0)
         & (pl.col("propensity") < 1)
     )
@@ -107,41 +119,72 @@ def outcomes(log: pl.DataFrame, series: pl.DataFrame, through: date, since: date
         )
         for (group, kind), part in [((ALL, ALL), span), *span.partition_by(ARM, as_dict=True).items()]
     ]
-    found = pl.DataFrame(rows, schema=OUTCOME_SCHEMA, orient="row")
+    found = pl.DataFrame(rows, schema=OUTCOME_SCHEMA)
     return found.sort(TARGET_WEEK, "period", "product_group", "kind")
 
 
-def _row(cells: pl.DataFrame, week: date, period: str, group: str, kind: str) -> tuple[object, ...]:
+def _row(cells: pl.DataFrame, week: date, period: str, group: str, kind: str) -> dict[str, object]:
     compared = cells.filter("is_compared")
     treated, held = (compared.filter(pl.col("cell") == side) for side in (TREATED, HOLD_OUT))
-    base, actual = float(treated["base_transactions"].sum()), float(treated["actual"].sum())
+    base, sales = float(treated["base_transactions"].sum()), float(treated["base_net_sales_usd"].sum())
     expected = total(treated, net=False)
-    facts = (week, period, group, kind, treated.height, held.height, cells.height - compared.height, base, actual)
-    expected_percent = _PERCENT * expected[0] / base if base else None
+    row: dict[str, object] = {
+        TARGET_WEEK: week,
+        "period": period,
+        "product_group": group,
+        "kind": kind,
+        "treated_cells": treated.height,
+        "hold_out_cells": held.height,
+        "left_out_cells": cells.height - compared.height,
+        "base_transactions": base,
+        "actual_transactions": float(treated[TRANSACTIONS].sum()),
+        **dict(zip(("expected_incremental_transactions", "expected_lower", "expected_upper"), expected, strict=True)),
+        "expected_lift_percent": _PERCENT * expected[0] / base if base else None,
+        "base_net_sales_usd": sales,
+        "actual_net_sales_usd": float(treated[NET_SALES].sum()),
+    }
     if min(treated.height, held.height) < LEAST_CELLS:
-        reason = (
+        row["reason"] = (
             f"{treated.height} treated and {held.height} held-out cells can be compared; "
             f"at least {LEAST_CELLS} of each are needed."
         )
-        return *facts, *expected, None, None, None, expected_percent, None, None, None, reason
-    one = _ratio(treated, 1 / treated["propensity"].to_numpy())
-    other = _ratio(held, 1 / (1 - held["propensity"].to_numpy()))
-    lift, variance = one.value - other.value, one.variance + other.variance
+        return row
+    lift, half = _lift(treated, held, TRANSACTIONS)
+    sales_lift, sales_half = _lift(treated, held, NET_SALES)
+    return row | {
+        "measured_incremental_transactions": base * lift,
+        "measured_lower": base * (lift - half),
+        "measured_upper": base * (lift + half),
+        "measured_lift_percent": _PERCENT * lift,
+        "measured_lift_sd_percent": _PERCENT * half / Z,
+        "is_expected_within": abs(expected[0] - base * lift) <= base * half,
+        "measured_net_sales_usd": sales * sales_lift,
+        "measured_net_sales_usd_lower": sales * (sales_lift - sales_half),
+        "measured_net_sales_usd_upper": sales * (sales_lift + sales_half),
+        "measured_sales_lift_percent": _PERCENT * sales_lift,
+        "measured_sales_lift_sd_percent": _PERCENT * sales_half / Z,
+    }
+
+
+def _lift(treated: pl.DataFrame, held: pl.DataFrame, measure: str) -> tuple[float, float]:
+    """What the treated sold above the held-out, as a share of their forecast, and half of its interval."""
+    one = _ratio(treated, 1 / treated["propensity"].to_numpy(), measure)
+    other = _ratio(held, 1 / (1 - held["propensity"].to_numpy()), measure)
+    variance = one.variance + other.variance
     freedom = variance**2 / (one.variance**2 / one.freedom + other.variance**2 / other.freedom)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * variance**0.5
-    measured = tuple(base * value for value in (lift, lift - half, lift + half))
-    is_within = measured[1] <= expected[0] <= measured[2]
-    percent = (_PERCENT * lift, _PERCENT * half / Z)
-    return *facts, *expected, *measured, expected_percent, *percent, is_within, None
+    return one.value - other.value, float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * variance**0.5
 
 
-def _ratio(cells: pl.DataFrame, weight: NDArray[np.float64]) -> _Ratio:
+def _ratio(cells: pl.DataFrame, weight: NDArray[np.float64], measure: str) -> _Ratio:
     """Weighted ratio of sums with its linearised variance."""
-    actual, base = cells["actual"].to_numpy(), cells["base_transactions"].to_numpy()
+    actual, base = cells[measure].to_numpy(), cells[f"base_{measure}"].to_numpy()
+    # What one transaction brings.
+    each = base / cells["base_transactions"].to_numpy()
     whole = float((weight * base).sum())
     value = float((weight * actual).sum()) / whole
     count = cells.height
     sampled = count / (count - 1) * float(((weight * (actual - value * base)) ** 2).sum())
     # Jeffreys' half: a side that sold nothing may have sold something.
-    poisson = float((weight**2 * base).sum()) * (float(actual.sum()) + 0.5) / float(base.sum())
+    sold = float(actual.sum()) + 0.5 * float(each.mean())
+    poisson = float((weight**2 * base * each).sum()) * sold / float(base.sum())
     return _Ratio(value, max(sampled, poisson) / whole**2, count - 1)

@@ -13,7 +13,8 @@ the mean difference of both will do. A hierarchical normal model holds all arms 
 Both standard deviations are integrated out over a grid, under half-normal priors on the scale of the lifts found; mean
 and shift have normal ones (Gelman and others, Bayesian Data Analysis, 2013, ch. 5). Which arms have hold-outs depends
 on l alone, which is in the model, so that the choice does not bias it (missing at random: Rubin, Biometrika 63, 1976).
-Before any hold-out the model draws the highest and the lowest lifts to their mean, as far as chance made them so.
+Before any hold-out the model draws the highest and the lowest lifts to their mean, as far as chance made them so. The
+lift of net sales is a model of its own, by the same law.
 """
 
 from __future__ import annotations
@@ -57,30 +58,36 @@ def recalibrated(lift: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
     Returns:
         Columns of ARM_LIFT_SCHEMA, sorted by arm; a single arm without a hold-out keeps its lift.
     """
+    columns = [f"measured_{name}lift_{part}" for name in ("", "sales_") for part in ("percent", "sd_percent")]
     newest = (
         evidence.filter((pl.col("period") == TO_DATE) & pl.col("measured_lift_percent").is_not_null())
         .sort(TARGET_WEEK)
         .unique(ARM, keep="last", maintain_order=True)
-        .select(*ARM, "measured_lift_percent", "measured_lift_sd_percent", more="base_transactions")
+        .select(*ARM, *columns, more="base_transactions")
     )
     joined = lift.sort(ARM).join(newest, on=ARM, how="left", maintain_order="left")
     if joined["measured_lift_percent"].count() == 0 and joined.height < _LEAST_ARMS:
         return lift.sort(ARM).select(list(ARM_LIFT_SCHEMA))
-    past_sd = ((joined["upper"] - joined["lower"]) / (2 * Z)).to_numpy()
+    told = [*_told(joined, "lift_percent", ""), *_told(joined, "sales_lift_percent", "sales_")]
+    return joined.with_columns(
+        *told, base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0)
+    ).select(list(ARM_LIFT_SCHEMA))
+
+
+def _told(joined: pl.DataFrame, lift: str, prefix: str) -> list[pl.Series]:
+    """The lift of one measure with its interval, by name."""
+    past_sd = ((joined[f"{prefix}upper"] - joined[f"{prefix}lower"]) / (2 * Z)).to_numpy()
+    measured_sd = joined[f"measured_{prefix}lift_sd_percent"].cast(pl.Float64).to_numpy()
     arms = _Arms(
-        joined["lift_percent"].to_numpy(),
+        joined[lift].to_numpy(),
         np.maximum(past_sd, _LEAST_SD) ** 2,
-        joined["measured_lift_percent"].cast(pl.Float64).to_numpy(),
-        np.maximum(joined["measured_lift_sd_percent"].cast(pl.Float64).to_numpy(), _LEAST_SD) ** 2,
+        joined[f"measured_{lift}"].cast(pl.Float64).to_numpy(),
+        np.maximum(measured_sd, _LEAST_SD) ** 2,
     )
     mean, variance = _posterior(arms)
     half = Z * np.sqrt(variance)
-    return joined.with_columns(
-        lift_percent=pl.Series(mean),
-        lower=pl.Series(mean - half),
-        upper=pl.Series(mean + half),
-        base_transactions=pl.col("base_transactions") + pl.col("more").fill_null(0),
-    ).select(list(ARM_LIFT_SCHEMA))
+    ends = {lift: mean, f"{prefix}lower": mean - half, f"{prefix}upper": mean + half}
+    return [pl.Series(name, values) for name, values in ends.items()]
 
 
 def _posterior(arms: _Arms) -> tuple[Floats, Floats]:

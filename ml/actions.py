@@ -43,6 +43,8 @@ NEXT_ACTION_SCHEMA: dict[str, pl.DataType] = {
     "net_sales_usd_per_transaction": pl.Float64(),
     "lift_percent": pl.Float64(),
     "lift_sd_percent": pl.Float64(),
+    "sales_lift_percent": pl.Float64(),
+    "sales_lift_sd_percent": pl.Float64(),
     "net_share": pl.Float64(),
     "lift_base_transactions": pl.Float64(),
     "optimality_gap_percent": pl.Float64(),
@@ -77,8 +79,8 @@ def advise(
 ) -> Advice:
     """The best plan among the candidates, after what was decided before, with its hold-out.
 
-    The limits bound the chosen activities, held-out ones included, so that whatever is drawn keeps them; a least number
-    is one of treated activities, and more are chosen until it holds.
+    Slots, weeks and most numbers bound the chosen activities, held-out ones included, so that a held-out cell stays
+    one without an activity. Budget and least numbers are of the treated: more is chosen than they ask for.
 
     Args:
         rows: from `ml.actions_candidates.candidates`.
@@ -90,8 +92,10 @@ def advise(
     Raises:
         Refused: see `ml.actions_optimizer.choose`.
     """
-    worth = valued(rows, assumptions, issue)
-    choice, drawn = _choose(worth, assumptions, assumptions.limits, decided)
+    worth, limits = valued(rows, assumptions, issue), assumptions.limits
+    # What is held out costs nothing.
+    wider = replace(limits, budget_usd=limits.budget_usd / (1 - limits.hold_out_share))
+    choice, drawn = _choose(worth, assumptions, wider, decided)
     found = drawn.with_columns(
         pl.lit(issue).alias(ISSUE_WEEK),
         pl.lit(choice.gap_percent).alias("optimality_gap_percent"),
@@ -108,11 +112,14 @@ def advise(
 def _choose(
     worth: pl.DataFrame, assumptions: Assumptions, limits: Limits, decided: pl.DataFrame
 ) -> tuple[Choice, pl.DataFrame]:
-    """The choice and its rows with the hold-out, enough of them treated for every least number."""
-    asked = dict(assumptions.limits.min_actions)
+    """The choice and its rows with the hold-out: the treated within the budget, and enough for every least number."""
+    asked, budget = dict(assumptions.limits.min_actions), assumptions.limits.budget_usd
     choice = choose(worth, limits, decided)
     drawn = held_out(choice.rows, limits.hold_out_share, assumptions.seed)
     treated = drawn.filter(pl.col("cell") == TREATED)
+    over = float(treated["assumed_cost_usd"].cast(MONEY).sum()) - budget
+    if over > 0:
+        return _choose(worth, assumptions, replace(limits, budget_usd=max(budget, limits.budget_usd - over)), decided)
     short = {kind: least - treated.filter(pl.col("kind") == kind).height for kind, least in asked.items()}
     if all(missing <= 0 for missing in short.values()):
         return choice, drawn

@@ -25,15 +25,19 @@ from ml.frame_checks import SERIES_KEY, WEEK, require_columns, require_unique
 # Of every interval that is given or asked for here.
 CONFIDENCE = 0.90
 # What is needed of insights.promotion_lift: one row per ARM. lift_percent: transactions that an activity adds to its
-# product group in its week, in percent of what would have been without; lower, upper: its 90 % interval; net_share: the
-# share of them that is left after what following weeks and other groups give or take; base_transactions: how many the
-# lift was measured on. An arm whose lift could not be measured has no row.
+# product group in its week, in percent of what would have been without; lower, upper: its 90 % interval; sales_: the
+# same of net sales, which differ where what is promoted is dearer or cheaper than the group; net_share: the share of
+# both that is left after what following weeks and other groups give or take; base_transactions: how many the lift was
+# measured on. An arm whose lift could not be measured has no row.
 ARM_LIFT_SCHEMA: dict[str, pl.DataType] = {
     "product_group": pl.String(),
     "kind": pl.String(),
     "lift_percent": pl.Float64(),
     "lower": pl.Float64(),
     "upper": pl.Float64(),
+    "sales_lift_percent": pl.Float64(),
+    "sales_lower": pl.Float64(),
+    "sales_upper": pl.Float64(),
     "net_share": pl.Float64(),
     "base_transactions": pl.Float64(),
 }
@@ -57,7 +61,8 @@ def candidates(
 
     Returns:
         One row per CANDIDATE_KEY, sorted: the versions; base_transactions and base_transactions_sd (what is forecast
-        without the activity); lift_percent, lift_sd_percent, net_share, lift_base_transactions;
+        without the activity); lift_percent, lift_sd_percent, sales_lift_percent, sales_lift_sd_percent, net_share,
+        lift_base_transactions;
         incremental_transactions, net, with _lower and _upper (90 %); net_sales_usd_per_transaction;
         assumed_margin_percent; assumed_cost_usd; incremental_margin_usd, the margin of the added sales before the cost,
         with _lower and _upper.
@@ -78,8 +83,10 @@ def candidates(
         raise Refused(f"Nothing is known of the sales of {unsold[0]}: it sold nothing in the weeks that are looked at.")
     margin = pl.col("product_group").replace_strict(dict(assumptions.margin_percent), return_dtype=pl.Float64)
     cost = pl.col("kind").replace_strict(dict(assumptions.costs_usd), return_dtype=pl.Float64)
-    rows = rows.with_columns(assumed_margin_percent=margin, assumed_cost_usd=cost).with_columns(_effect())
-    return rows.with_columns(_margin()).sort(CANDIDATE_KEY)
+    rows = rows.with_columns(assumed_margin_percent=margin, assumed_cost_usd=cost)
+    rows = rows.with_columns(_effect("lift", "incremental_transactions", pl.lit(1.0)))
+    rows = rows.with_columns(_effect("sales_lift", "incremental_margin_usd", _margin_per_transaction()))
+    return rows.sort(CANDIDATE_KEY)
 
 
 def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.DataFrame:
@@ -97,14 +104,11 @@ def valued(rows: pl.DataFrame, assumptions: Assumptions, issue: object) -> pl.Da
     limits, seed = assumptions.limits, assumptions.seed
     explores = uniforms(rows, CELL, seed, "exploration") < limits.exploration_share
     drawn = normals(rows, ARM, seed, f"lift of {issue}")
-    lift = pl.col("lift_percent") + pl.when("is_exploration").then(
-        pl.col("_drawn") * pl.col("lift_sd_percent")
-    ).otherwise(0)
-    added = lift / _PERCENT * pl.col("base_transactions") * pl.col("net_share")
-    if limits.maximise == "incremental_transactions":
-        value = added
-    else:
-        value = added * _margin_per_transaction() - pl.col("assumed_cost_usd")
+    is_of_sales = limits.maximise == "net_margin_usd"
+    lift, lift_sd = (pl.col(f"{'sales_' if is_of_sales else ''}lift_{name}") for name in ("percent", "sd_percent"))
+    tried = lift + pl.when("is_exploration").then(pl.col("_drawn") * lift_sd).otherwise(0)
+    added = tried / _PERCENT * pl.col("base_transactions") * pl.col("net_share")
+    value = added * _margin_per_transaction() - pl.col("assumed_cost_usd") if is_of_sales else added
     return rows.with_columns(is_exploration=explores, _drawn=drawn).with_columns(value=value).drop("_drawn")
 
 
@@ -131,11 +135,12 @@ def total(rows: pl.DataFrame, *, net: bool = True) -> tuple[float, float, float]
 def _measured(lift: pl.DataFrame) -> pl.DataFrame:
     require_columns(lift, tuple(ARM_LIFT_SCHEMA), "The measured lift")
     require_unique(lift, ARM, "The measured lift")
-    numbers = pl.col("lift_percent", "lower", "upper", "net_share")
+    numbers = pl.col("lift_percent", "lower", "upper", "sales_lift_percent", "sales_lower", "sales_upper", "net_share")
     wrong = lift.filter(
         ~pl.col("kind").is_in(KINDS)
         | ~(pl.all_horizontal(numbers.is_finite()).fill_null(value=False))
         | ~pl.col("lift_percent").is_between("lower", "upper").fill_null(value=False)
+        | ~pl.col("sales_lift_percent").is_between("sales_lower", "sales_upper").fill_null(value=False)
     )
     if wrong.height:
         group, kind, *values = wrong.sort(ARM).row(0)
@@ -143,7 +148,9 @@ def _measured(lift: pl.DataFrame) -> pl.DataFrame:
     return lift.select(
         *ARM,
         "lift_percent",
+        "sales_lift_percent",
         lift_sd_percent=(pl.col("upper") - pl.col("lower")) / (2 * Z),
+        sales_lift_sd_percent=(pl.col("sales_upper") - pl.col("sales_lower")) / (2 * Z),
         net_share="net_share",
         lift_base_transactions="base_transactions",
     )
@@ -168,25 +175,18 @@ def _moments() -> list[pl.Expr]:
     ]
 
 
-def _effect() -> list[pl.Expr]:
-    lift, lift_sd = pl.col("lift_percent") / _PERCENT, pl.col("lift_sd_percent") / _PERCENT
-    base, base_sd = (pl.col(name) * pl.col("net_share") for name in ("base_transactions", "base_transactions_sd"))
+def _effect(lift_name: str, name: str, each: pl.Expr) -> list[pl.Expr]:
+    """What a lift adds, in a unit of which a transaction brings `each`, with its 90 % interval."""
+    lift, lift_sd = (pl.col(f"{lift_name}_{part}") / _PERCENT for part in ("percent", "sd_percent"))
+    base, base_sd = (pl.col(part) * pl.col("net_share") for part in ("base_transactions", "base_transactions_sd"))
     sd = (lift**2 * base_sd**2 + base**2 * lift_sd**2 + base_sd**2 * lift_sd**2).sqrt()
     added = lift * base
     return [
-        added.alias("incremental_transactions"),
-        (added - Z * sd).alias("incremental_transactions_lower"),
-        (added + Z * sd).alias("incremental_transactions_upper"),
+        (added * each).alias(name),
+        ((added - Z * sd) * each).alias(f"{name}_lower"),
+        ((added + Z * sd) * each).alias(f"{name}_upper"),
     ]
 
 
 def _margin_per_transaction() -> pl.Expr:
     return pl.col("net_sales_usd_per_transaction") * pl.col("assumed_margin_percent") / _PERCENT
-
-
-def _margin() -> list[pl.Expr]:
-    ends = ("", "_lower", "_upper")
-    return [
-        (pl.col(f"incremental_transactions{end}") * _margin_per_transaction()).alias(f"incremental_margin_usd{end}")
-        for end in ends
-    ]

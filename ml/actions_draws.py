@@ -18,6 +18,10 @@ from ml.actions_optimizer import ARM, CANDIDATE_KEY
 from ml.frame_checks import require_columns, require_unique
 
 TREATED, HOLD_OUT = "treated", "hold_out"
+# Within which a hold-out is drawn: the rows of one have the same propensity.
+STRATUM: tuple[str, ...] = (*ARM, "is_exploration")
+# Of what is tried to learn of it: two sides of a size tell most (Cochran, Sampling Techniques, 1977, ch. 5).
+EXPLORATION_HOLD_OUT = 0.5
 _STEPS = 2**53
 
 
@@ -41,13 +45,13 @@ def normals(rows: pl.DataFrame, columns: Sequence[str], seed: int, purpose: str)
 def held_out(rows: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     """The rows with `cell` (treated or hold_out) and `propensity`, the probability with which each was to be treated.
 
-    Complete randomisation within each ARM (Imbens and Rubin, Causal Inference, 2015, ch. 9): of n rows k are held
+    Complete randomisation within each STRATUM (Imbens and Rubin, Causal Inference, 2015, ch. 9): of n rows k are held
     out, those with the least draws, so that each is treated with probability 1 - k / n. The whole part of share * n is
     held out; of the rest, one more or not by a draw, so that the expected share is `share` however small the stratum.
 
     Args:
-        rows: one per CANDIDATE_KEY.
-        share: 0 or more, below 1.
+        rows: one per CANDIDATE_KEY, with is_exploration.
+        share: 0 or more, below 1; of exploring rows EXPLORATION_HOLD_OUT where that is more, none where it is 0.
         seed: of the draws; a row's draw depends on the seed and its key alone.
 
     Raises:
@@ -55,18 +59,19 @@ def held_out(rows: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     """
     if not 0 <= share < 1:
         raise Refused(f"hold_out_share must be 0 or more and below 1, not {share}.")
-    require_columns(rows, CANDIDATE_KEY, "The chosen activities")
+    require_columns(rows, (*CANDIDATE_KEY, "is_exploration"), "The chosen activities")
     require_unique(rows, CANDIDATE_KEY, "The chosen activities")
     drawn = rows.with_columns(_draw=uniforms(rows, CANDIDATE_KEY, seed, "hold-out"))
-    sizes = drawn.group_by(ARM).agg(_size=pl.len(), _first=pl.col("_draw").min()).sort(ARM)
+    shares = {False: share, True: max(share, EXPLORATION_HOLD_OUT) if share else 0.0}
+    sizes = drawn.group_by(STRATUM).agg(_size=pl.len(), _first=pl.col("_draw").min()).sort(STRATUM)
     counts = [
-        math.floor(share * size + uniform(seed, "hold-out count", *key, first))
-        for *key, size, first in sizes.select(*ARM, "_size", "_first").iter_rows()
+        math.floor(shares[explores] * size + uniform(seed, "hold-out count", *arm, explores, first))
+        for *arm, explores, size, first in sizes.select(*STRATUM, "_size", "_first").iter_rows()
     ]
     sizes = sizes.with_columns(_held=pl.Series(counts, dtype=pl.Int64)).drop("_first")
-    is_held = pl.col("_draw").rank("ordinal").over(ARM) <= pl.col("_held")
+    is_held = pl.col("_draw").rank("ordinal").over(STRATUM) <= pl.col("_held")
     return (
-        drawn.join(sizes, on=ARM, how="left")
+        drawn.join(sizes, on=STRATUM, how="left")
         .with_columns(
             cell=pl.when(is_held).then(pl.lit(HOLD_OUT)).otherwise(pl.lit(TREATED)),
             propensity=1.0 - pl.col("_held") / pl.col("_size"),

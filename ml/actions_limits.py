@@ -24,14 +24,15 @@ class Limits:
     """Limits of one plan; a plan is the advice of one issue week for all of its target weeks.
 
     Attributes:
-        budget_usd: most that the assumed costs of all activities of the plan may add up to; above 0.
+        budget_usd: most that the assumed costs of all treated activities of the plan may add up to; above 0.
         slots_per_store: most activities in one store and target week.
         weeks_per_series: most target weeks in which a product group of a store has an activity.
         min_actions, max_actions: least and most activities of a kind in the plan, counted after the hold-out is taken
             out (least) and before (most); a kind that is not named has none.
         exploration_share: share of the product groups, stores and weeks, and most of the budget, in which an activity
             is chosen by a draw of its uncertain effect.
-        hold_out_share: share of the chosen activities that is left out at random, so that the effect can be measured.
+        hold_out_share: share of the chosen activities that is left out at random, so that the effect can be measured;
+            of those that explore half.
         maximise: what the choice is judged by: expected margin less assumed costs, or expected transactions.
     """
 

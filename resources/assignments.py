@@ -21,8 +21,10 @@ def read_log(lake: Lake, contract: Contract) -> pl.DataFrame:
     """All entries in order; none where nobody decided yet."""
     if not lake.exists(contract.published_name):
         return pl.DataFrame(schema=ASSIGNMENT_SCHEMA)
-    rows = lake.read(contract.published_name).select(list(ASSIGNMENT_SCHEMA))
-    return rows.cast(dict(ASSIGNMENT_SCHEMA)).sort("entry_number")  # type: ignore[arg-type]
+    rows = lake.read(contract.published_name)
+    # Entries of an older release, before the first decision of this one adds its columns to the table.
+    later = [pl.lit(None).alias(name) for name in ASSIGNMENT_SCHEMA if name not in rows.columns]
+    return rows.with_columns(later).select(list(ASSIGNMENT_SCHEMA)).cast(dict(ASSIGNMENT_SCHEMA)).sort("entry_number")  # type: ignore[arg-type]
 
 
 def add_entries(lake: Lake, contract: Contract, entries: pl.DataFrame) -> str:

@@ -17,7 +17,7 @@ from ml.action_assignments import standing
 from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
 from ml.action_recalibration import recalibrated
 from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA, Advice, advise
-from ml.actions_candidates import ARM_LIFT_SCHEMA, candidates
+from ml.actions_candidates import ARM_LIFT_SCHEMA, Z, candidates
 from ml.actions_limits import KINDS, Limits, Refused
 from ml.actions_optimizer import ARM, CELL, TARGET_WEEK
 from ml.backtest import MODEL
@@ -33,8 +33,8 @@ FORECASTS, LIFT = ("forecasts", "demand_forecasts"), ("insights", "promotion_lif
 LOG = ("bronze", "action_assignments")
 # What a transaction is worth is looked up in a quarter: prices and baskets change slowly.
 SALES_WEEKS = 13
-# A net share outside is noise: an effect that is all borrowed would be no effect.
-NET_SHARES = (0.2, 1.5)
+# Before anything is measured: what other weeks and groups lose or win is a part of the effect.
+NET_SHARE_SD = 0.25
 CODE = [*ML.glob("action*.py"), PROJECT_ROOT / "assets" / "insights" / "actions.py"]
 
 
@@ -59,7 +59,7 @@ def _outcomes(graph: Graph) -> dg.AssetsDefinition:
     def action_outcomes(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         lake.ensure_table(graph.contract(*LOG))
         log = read_log(lake, graph.contract(*LOG))
-        columns = ["store_id", "product_group", "week_start_date", "transactions"]
+        columns = ["store_id", "product_group", "week_start_date", "transactions", "net_sales_usd"]
         series = lake.read("gold.demand_series", columns=columns, where="NOT is_partial_week")
         rows = outcomes(log, series, graph.cutoff_week())
         figures = {"entries": log.height, "measured": rows["measured_lift_percent"].count()}
@@ -198,31 +198,39 @@ def lift_sql(relation: str) -> str:
     """ARM_LIFT_SCHEMA from insights.promotion_lift.
 
     In percent of what the group would have sold in the promoted stores and weeks: a promotion is of some products, and
-    takes from the rest of its group; the intervals of both parts are put together as independent ones. The net share,
-    following weeks and other groups included, is that of all arms together: one arm's is noise. It is kept within
-    NET_SHARES.
+    takes from the rest of its group; the intervals of both parts are put together as independent ones. Past promotions
+    were at other prices than the advised activities: an added transaction is taken to bring what one of its group does,
+    until hold-outs have measured it.
+
+    The net share, following weeks and other groups included, is that of all arms together: one arm's is noise. What it
+    differs by from 1 is kept as far as it was measured precisely (normal prior with a standard deviation of
+    NET_SHARE_SD).
     """
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
-    least, most = NET_SHARES
     in_week = "FILTER (WHERE part IN ('promoted', 'rest_of_group'))"
+    elsewhere = "FILTER (WHERE part IN ('other_groups', 'following_weeks'))"
     added = "incremental_transactions"
     down, up = f"{added} - {added}_lower", f"{added}_upper - {added}"
+    prior, shift = NET_SHARE_SD**2, "SUM(elsewhere) / SUM(added)"
+    variance = "SUM(variance) / POWER(SUM(added), 2)"
     return f"""
         WITH arms AS (
             SELECT product_group, kind, SUM(expected_transactions) {in_week} AS base_transactions,
                    SUM({added}) {in_week} AS added,
                    SQRT(SUM(POWER({down}, 2)) {in_week}) AS down, SQRT(SUM(POWER({up}, 2)) {in_week}) AS up,
-                   MAX({added}) FILTER (WHERE part = 'net') AS net
+                   SUM({added}) {elsewhere} AS elsewhere,
+                   SUM(POWER(({added}_upper - {added}_lower) / (2 * {Z}), 2)) {elsewhere} AS variance
             FROM {relation} WHERE level = 'group' AND kind IN ({kinds}) GROUP BY product_group, kind),
         known AS (
             SELECT * FROM arms
-            WHERE base_transactions > 0 AND added + down + up + net IS NOT NULL),
+            WHERE base_transactions > 0 AND added + down + up + elsewhere + variance IS NOT NULL),
         shared AS (
-            SELECT CASE WHEN SUM(added) > 0 THEN LEAST(GREATEST(SUM(net) / SUM(added), {least}), {most}) ELSE 1.0E0 END
-                   AS net_share
+            SELECT CASE WHEN SUM(added) > 0
+                   THEN GREATEST(0.0E0, 1 + {shift} * {prior} / ({prior} + {variance})) ELSE 1.0E0 END AS net_share
             FROM known)
         SELECT product_group, kind, 100 * added / base_transactions AS lift_percent,
                100 * (added - down) / base_transactions AS lower, 100 * (added + up) / base_transactions AS upper,
+               lift_percent AS sales_lift_percent, lower AS sales_lower, upper AS sales_upper,
                net_share, base_transactions
         FROM known CROSS JOIN shared ORDER BY product_group, kind
     """

@@ -40,7 +40,8 @@ def lift() -> pl.DataFrame:
         ("TEA", "mailer", 25.0, -30.0, 80.0, 0.8, 50.0),
     ]
     names = ["product_group", "kind", "lift_percent", "lower", "upper", "net_share"]
-    return pl.DataFrame(rows, schema=[*names, "base_transactions"], orient="row")
+    found = pl.DataFrame(rows, schema=[*names, "base_transactions"], orient="row")
+    return found.with_columns(sales_lift_percent="lift_percent", sales_lower="lower", sales_upper="upper")
 
 
 def planned(rows: list[tuple[str, str, date, int, int]] | None = None) -> pl.DataFrame:

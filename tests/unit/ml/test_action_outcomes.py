@@ -17,6 +17,8 @@ from tests.unit.ml.action_data import ISSUE, NOTHING_DECIDED, WEEKS, assumed, fo
 from tests.unit.ml.test_action_assignments import EMPTY
 
 BY = Decider("A. Planner", datetime(2026, 1, 12, 5, tzinfo=UTC), begun=())
+# What is sold brings so many times what was looked up.
+DEARER = 1.5
 KEY = ["target_week_start_date", "store_id", "product_group"]
 SETTINGS = assumed(hold_out_share=0.35, budget_usd=1000.0, weeks_per_series=4, slots_per_store=3)
 
@@ -32,7 +34,9 @@ def happened(log: pl.DataFrame, seed: int, lifted: float, bias: float = 1.0) -> 
     base = log["base_transactions"].to_numpy()
     mean = base * (bias + np.where(log["is_hold_out"].to_numpy(), 0.0, lifted))
     sold = np.random.default_rng(seed).poisson(mean)
-    return log.select(*KEY).rename({KEY[0]: "week_start_date"}).with_columns(transactions=pl.Series(sold))
+    dollars = sold * DEARER * log["net_sales_usd_per_transaction"].to_numpy()
+    weeks = log.select(*KEY).rename({KEY[0]: "week_start_date"})
+    return weeks.with_columns(transactions=pl.Series(sold), net_sales_usd=pl.Series(dollars))
 
 
 def overall(found: pl.DataFrame) -> dict:
@@ -66,10 +70,16 @@ def test_sums_are_those_of_the_compared_cells(log: pl.DataFrame) -> None:
     assert row["hold_out_cells"] == cells.height - treated.height
     assert row["actual_transactions"] == treated["transactions"].sum()
     assert row["expected_incremental_transactions"] == pytest.approx(treated["incremental_transactions"].sum() / 0.8)
-    # One arm has one propensity, so that the weights cancel.
     held = cells.filter("is_hold_out")
-    ratios = [part["transactions"].sum() / part["base_transactions"].sum() for part in (treated, held)]
+    sides = ((treated, 1 / treated["propensity"]), (held, 1 / (1 - held["propensity"])))
+    ratios = [(part["transactions"] * w).sum() / (part["base_transactions"] * w).sum() for part, w in sides]
     assert row["measured_lift_percent"] == pytest.approx(100 * (ratios[0] - ratios[1]))
+    assert row["measured_sales_lift_percent"] == pytest.approx(DEARER * 100 * (ratios[0] - ratios[1]))
+    assert row["measured_sales_lift_sd_percent"] > row["measured_lift_sd_percent"]
+    each = treated["net_sales_usd_per_transaction"][0]
+    assert row["base_net_sales_usd"] == pytest.approx(each * row["base_transactions"])
+    assert row["actual_net_sales_usd"] == pytest.approx(DEARER * each * row["actual_transactions"])
+    assert row["measured_net_sales_usd"] == pytest.approx(DEARER * each * row["measured_incremental_transactions"])
     weeks = found.filter(period="week", kind="all")
     assert weeks["treated_cells"].sum() == overall(found)["treated_cells"]
 

@@ -17,7 +17,7 @@ def past(values: np.ndarray, sd: float) -> pl.DataFrame:
         "product_group": [f"G{n:03}" for n in range(len(values))], "kind": ["display"] * len(values),
         "lift_percent": values, "lower": values - Z * sd, "upper": values + Z * sd, "net_share": [0.8] * len(values),
         "base_transactions": [100.0] * len(values),
-    })  # fmt: skip
+    }).with_columns(sales_lift_percent="lift_percent", sales_lower="lower", sales_upper="upper")  # fmt: skip
 
 
 def evidence(groups: list[str], values: np.ndarray, sd: float, week: int = 0) -> pl.DataFrame:
@@ -25,6 +25,7 @@ def evidence(groups: list[str], values: np.ndarray, sd: float, week: int = 0) ->
         "target_week_start_date": [WEEKS[week]] * len(groups), "period": ["to_date"] * len(groups),
         "product_group": groups, "kind": ["display"] * len(groups), "measured_lift_percent": values,
         "measured_lift_sd_percent": [sd] * len(groups), "base_transactions": [10.0] * len(groups),
+        "measured_sales_lift_percent": 2 * values, "measured_sales_lift_sd_percent": [sd] * len(groups),
     })  # fmt: skip
     missing = [pl.lit(None).alias(name) for name in OUTCOME_SCHEMA if name not in rows.columns]
     return rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in OUTCOME_SCHEMA.items())
@@ -58,6 +59,14 @@ def test_a_sharp_hold_out_is_believed_and_a_dull_one_is_not() -> None:
     assert sharp["lift_percent"][0] == pytest.approx(4.0, abs=0.5)
     dull = recalibrated(before, evidence(["G003"], np.array([4.0]), 400.0))
     assert dull.filter(product_group="G003")["lift_percent"][0] > 15
+
+
+def test_sales_are_told_apart_from_transactions() -> None:
+    before = past(np.array([20.0, 22.0, 25.0, 30.0, 18.0]), 5.0)
+    found = recalibrated(before, evidence(["G003"], np.array([24.0]), 0.2)).filter(product_group="G003")
+    assert found["lift_percent"][0] == pytest.approx(24.0, abs=0.5)
+    assert found["sales_lift_percent"][0] == pytest.approx(48.0, abs=0.5)
+    assert found["sales_lower"][0] < found["sales_lift_percent"][0] < found["sales_upper"][0]
 
 
 def test_only_the_newest_to_date_of_an_arm_counts_and_nothing_new_changes_nothing() -> None:

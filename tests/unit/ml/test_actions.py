@@ -38,7 +38,15 @@ def test_every_row_says_what_it_rests_on() -> None:
     assert (rows["assumptions_version"] == "v1").all()
     assert rows.select("lift_version", "model_version", "data_version").unique().rows() == [("lift-1", "m", "d")]
     assert advice.gap_percent <= 0.011
-    assert float(rows["assumed_cost_usd"].sum()) <= 60
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6])
+def test_the_treated_spend_the_budget_whatever_is_held_out(share: float) -> None:
+    rows = plan(assumed(hold_out_share=share, exploration_share=0.2), stores=40).rows
+    spent = rows.filter(pl.col("cell") == TREATED)["assumed_cost_usd"].sum()
+    # A mailer costs one dollar and a display two; half of what explores is held out besides.
+    assert 60 * (1 - 0.5 * 0.2 * (share > 0)) - 4 <= spent <= 60
+    assert bool((rows["cell"] == HOLD_OUT).any()) == (share > 0)
 
 
 def test_the_advice_is_repeatable_and_the_expected_sums_are_its_rows() -> None:

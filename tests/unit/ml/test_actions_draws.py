@@ -18,10 +18,10 @@ from tests.unit.ml.action_data import WEEKS
 KEY = ["target_week_start_date", "store_id", "product_group", "kind"]
 
 
-def chosen(stores: int, groups: int = 2) -> pl.DataFrame:
+def chosen(stores: int, groups: int = 2, *, explores: bool = False) -> pl.DataFrame:
     cells = product(WEEKS[:1], range(stores), (f"G{n}" for n in range(groups)))
     rows = [(week, f"S{store}", group, ("display", "mailer")[store % 2]) for week, store, group in cells]
-    return pl.DataFrame(rows, schema=KEY, orient="row")
+    return pl.DataFrame(rows, schema=KEY, orient="row").with_columns(is_exploration=pl.lit(explores))
 
 
 def test_a_draw_is_known_for_ever() -> None:
@@ -47,6 +47,15 @@ def test_each_stratum_gives_its_share_and_the_propensity_is_its_rate(stores: int
     for n, k, p in by.select("n", "k", "p").iter_rows():
         assert k in (int(share * n), int(share * n) + 1)
         assert p == [pytest.approx(1 - k / n)]
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.1, 20), (0.7, 28), (0.0, 0)])
+def test_of_what_is_tried_half_is_held_out(share: float, held: int) -> None:
+    both = pl.concat([chosen(40, 1, explores=True), chosen(40, 1).with_columns(product_group=pl.lit("G9"))])
+    rows = held_out(both, share, 3)
+    assert rows.filter("is_exploration", pl.col("cell") == HOLD_OUT).height == held
+    assert rows.filter(~pl.col("is_exploration"), pl.col("cell") == HOLD_OUT).height == round(40 * share)
+    assert rows.filter("is_exploration")["propensity"].unique().to_list() == [1 - held / 40]
 
 
 def test_the_share_is_met_on_average_in_strata_of_one() -> None:

@@ -8,9 +8,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from assets.insights.actions import SALES_WEEKS, figures_of, lift_sql, other_limits, sales_sql
+from assets.insights.actions import NET_SHARE_SD, SALES_WEEKS, figures_of, lift_sql, other_limits, sales_sql
 from ml.actions import NEXT_ACTION_SCHEMA, Advice
-from ml.actions_candidates import ARM_LIFT_SCHEMA
+from ml.actions_candidates import ARM_LIFT_SCHEMA, Z
 from ml.actions_limits import Limits, Refused
 
 ISSUE = date(2017, 11, 27)
@@ -36,35 +36,43 @@ def test_lift_is_in_percent_of_the_group_and_its_net_share_apart():
         ("group", "BEER", "display", "rest_of_group", -20.0, 300.0),
         ("group", "BEER", "display", "other_groups", 5.0, 9000.0),
         ("group", "BEER", "display", "following_weeks", -15.0, 800.0),
-        ("group", "BEER", "display", "net", 40.0, None),
-        ("group", "BEER", "price_cut", "net", 40.0, None),
-        ("group", "TEA", "mailer", "net", None, None),
+        ("group", "BEER", "price_cut", "promoted", 40.0, 100.0),
+        ("group", "TEA", "mailer", "promoted", None, None),
         ("event", "COLA", "display", "net", 40.0, 400.0),
     )
     # 50 of 400 in the week, 40 of them left; two parts that may be off by 10 each.
     off = 200**0.5
-    in_percent = (12.5, (50 - off) / 4, (50 + off) / 4, 0.8, 400.0)
+    lifted = (12.5, (50 - off) / 4, (50 + off) / 4)
+    in_percent = (*lifted, *lifted, kept(-10 / 50, parts=2, added=50), 400.0)
     assert found == [("BEER", "display", *map(pytest.approx, in_percent))]
+
+
+def kept(shift: float, parts: int, added: float) -> float:
+    """The net share when so many parts, off by 10 each, shift it from 1: the mean of a normal posterior."""
+    precision, prior = (added * Z / 10) ** 2 / parts, NET_SHARE_SD**-2
+    return 1 + shift * precision / (precision + prior)
 
 
 @pytest.mark.parametrize(
     ("beer", "tea", "share"),
     [
-        ((50.0, 30.0), (10.0, 18.0), 0.8),
-        ((50.0, 1.0), (50.0, 1.0), 0.2),
-        ((10.0, 90.0), (10.0, 90.0), 1.5),
-        ((-20.0, -30.0), (5.0, 2.0), 1.0),
+        ((500.0, -200.0), (100.0, 80.0), kept(-0.2, 2, 600)),
+        ((5.0, 45.0), (5.0, 45.0), kept(9.0, 2, 10)),
+        ((500.0, -600.0), (500.0, -600.0), 0.0),
+        ((-20.0, -10.0), (5.0, -3.0), 1.0),
     ],
 )
-def test_the_net_share_is_one_for_all_and_within_reason(
+def test_the_net_share_is_one_for_all_and_as_far_from_one_as_was_measured(
     beer: tuple[float, float], tea: tuple[float, float], share: float
 ):
     rows = [
         ("group", group, "display", part, added, 400.0 if part == "promoted" else None)
         for group, parts in (("BEER", beer), ("TEA", tea))
-        for part, added in zip(("promoted", "net"), parts, strict=True)
+        for part, added in zip(("promoted", "other_groups"), parts, strict=True)
     ]
-    assert [row[5] for row in sql_lift(*rows)] == pytest.approx([share, share])
+    shares = [row[list(ARM_LIFT_SCHEMA).index("net_share")] for row in sql_lift(*rows)]
+    assert shares == pytest.approx([share, share])
+    assert share < 2
 
 
 def test_a_transaction_is_worth_what_it_was_in_the_last_quarter():
