@@ -80,6 +80,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "incremental_transactions_lower", "incremental_transactions_upper", "assumed_cost_usd", "assumed", "reason",
         "optimality_gap_percent",
     ),
+    "advice_outcomes": (
+        "target_week_start_date", "period", "product_group", "kind", "treated_cells", "hold_out_cells",
+        "expected_incremental_transactions", "expected_lower", "expected_upper", "measured_incremental_transactions",
+        "measured_lower", "measured_upper", "is_expected_within", "reason",
+    ),
     "comparisons": ("method", "rival", "slice", "difference", "lower", "upper", "is_sure"),
     "backtest": (
         "method", "cutoff_week_start_date", "horizon_weeks", "slice", "row_count", "actual_sum", "wape", "bias",
@@ -138,6 +143,7 @@ class ReportContent:
         drivers: insights.demand_drivers of the issue; empty while no model has passed the gate.
         lift: insights.promotion_lift; empty where the source plans no promotions.
         advice: insights.next_actions of the issue; empty where nothing is advised.
+        advice_outcomes: insights.action_outcomes; empty before the first approved week is over.
         backtest: models.demand_backtest; `wape` and `bias` in percent, `bias` is 100 (forecast - actual) / actual,
             `coverage_80` is a fraction. Where the champion falls back, these three hold its rows as it issues them.
         accuracy: forecasts.forecast_accuracy in the same units; empty until the first issue has matured.
@@ -171,6 +177,7 @@ class ReportContent:
     drivers: pl.DataFrame
     lift: pl.DataFrame
     advice: pl.DataFrame
+    advice_outcomes: pl.DataFrame
     accuracy: pl.DataFrame
     champion: Champion | None
     ledger: pl.DataFrame

@@ -30,6 +30,7 @@ from assets.insights import (
     why,
     worked,
 )
+from assets.insights.analyst import AnalystContent, analyst_name, sheets
 from assets.insights.content import ReportContent, method_label
 from assets.insights.figure import FigureBook
 
@@ -72,9 +73,10 @@ def figures(content: ReportContent) -> pl.DataFrame:
 
 
 def render(content: ReportContent) -> str:
-    """The page as HTML. Equal content gives equal bytes; nothing in the page refers to another file."""
+    """The page as HTML. Equal content gives equal bytes; it loads nothing, and links to its analyst's page alone."""
     book = FigureBook.from_frame(figures(content))
     return _TEMPLATES.get_template("report.html.j2").render(
+        analyst=analyst_name(content.issue_week),
         f=book.text,
         value=book.value,
         has=book.has,
@@ -87,4 +89,11 @@ def render(content: ReportContent) -> str:
         source_limits=content.source_limits,
         method=content.method,
         has_champion=content.champion is not None,
+    )
+
+
+def render_analyst(content: AnalystContent) -> str:
+    """The page behind the report as HTML; it loads nothing either."""
+    return _TEMPLATES.get_template("analyst.html.j2").render(
+        issue=content.issue, report=f"report-{content.issue}.html", sheets=sheets(content)
     )

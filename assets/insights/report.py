@@ -13,8 +13,9 @@ import polars as pl
 
 from assets.evidence import evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
+from assets.insights.analyst import AnalystContent, analyst_name
 from assets.insights.content import COLUMNS, Champion, ReportContent, Scope
-from assets.insights.page import figures, render
+from assets.insights.page import figures, render, render_analyst
 from ml.backtest import backtest_metrics
 from ml.comparisons import comparisons
 from ml.fallback import as_issued
@@ -26,6 +27,7 @@ from resources.plots import accuracy_by_horizon, largest_series_band
 from resources.settings import PROJECT_ROOT, WEEK, Settings
 
 LIFT, ADVICE = ("insights", "promotion_lift"), ("insights", "next_actions")
+OUTCOMES = ("insights", "action_outcomes")
 FOLDER, ML = PROJECT_ROOT / "assets" / "insights", PROJECT_ROOT / "ml"
 # Errors are analysed over a quarter of issues: older ones were made by older models.
 EARLIER_ISSUES = 13 * WEEK
@@ -67,7 +69,8 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             ("forecasts", "demand_totals"),
             ("forecasts", "forecast_accuracy"),
             ("insights", "demand_drivers"),
-            *(key for key in (LIFT, ADVICE) if graph.has(*key)),
+            ("insights", "response_curves"),
+            *(key for key in (LIFT, ADVICE, OUTCOMES) if graph.has(*key)),
             ("bronze", "ingest_ledger"),
         ],
         settings=[graph.settings.lake.as_of],
@@ -79,10 +82,13 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         page = render(content)
         path.with_name(f"report-{graph.cutoff_week()}.html").write_text(page, encoding="utf-8")
         path.write_text(page, encoding="utf-8")
+        behind = path.with_name(analyst_name(graph.cutoff_week()))
+        behind.write_text(render_analyst(analyst_content(content, lake, graph)), encoding="utf-8")
         as_of = content.as_of
         rows = figures(content).with_columns(as_of=pl.lit(as_of).dt.cast_time_unit("us"))
         shown = {
             "report": dg.MetadataValue.url(path.as_uri()),
+            "analyst": dg.MetadataValue.url(behind.as_uri()),
             "page_kilobytes": round(len(page.encode()) / 1000),
             "accuracy": dg.MetadataValue.md(accuracy_by_horizon(content.backtest)),
             "largest_series": dg.MetadataValue.md(
@@ -132,6 +138,7 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         drivers=lake.read("insights.demand_drivers", where=f"issue_week_start_date = DATE'{issue}'"),
         lift=_where_planned(lake, graph, LIFT, COLUMNS["lift"]),
         advice=_where_planned(lake, graph, ADVICE, COLUMNS["advice"], f"issue_week_start_date = DATE'{issue}'"),
+        advice_outcomes=_where_planned(lake, graph, OUTCOMES, COLUMNS["advice_outcomes"]),
         backtest=backtest,
         accuracy=lake.read("forecasts.forecast_accuracy"),
         champion=champion,
@@ -139,6 +146,20 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
         checks=check_frame(context, graph),
         freshness=freshness_frame(lake, graph),
         source_limits=(graph.mapping.notice,),
+    )
+
+
+def analyst_content(content: ReportContent, lake: Lake, graph: Graph) -> AnalystContent:
+    """The whole tables behind the sections of a report."""
+    issue = content.issue_week
+    return AnalystContent(
+        issue=issue,
+        lift=_where_planned(lake, graph, LIFT),
+        drivers=content.drivers,
+        curves=lake.read("insights.response_curves"),
+        advice=_where_planned(lake, graph, ADVICE, where=f"issue_week_start_date = DATE'{issue}'"),
+        outcomes=_where_planned(lake, graph, OUTCOMES),
+        comparisons=content.comparisons,
     )
 
 
@@ -173,11 +194,11 @@ def with_fallback(
 
 
 def _where_planned(
-    lake: Lake, graph: Graph, key: tuple[str, str], columns: Sequence[str], where: str = "TRUE"
+    lake: Lake, graph: Graph, key: tuple[str, str], columns: Sequence[str] = (), where: str = "TRUE"
 ) -> pl.DataFrame:
-    """A table that only lakes with promotion plans have; no rows where it is not there."""
+    """Columns of a table that only lakes with promotion plans have, all by default; no rows where it is not there."""
     if graph.has(*key):
-        return lake.read(".".join(key), columns, where)
+        return lake.read(".".join(key), columns or ("*",), where)
     return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
 
 

@@ -34,6 +34,7 @@ def base_content() -> ReportContent:
         drivers=activities.make_drivers(),
         lift=activities.make_lift(),
         advice=activities.make_advice(),
+        advice_outcomes=activities.make_outcomes(),
         backtest=frames.make_backtest(),
         accuracy=frames.make_accuracy(),
         champion=Champion("ab" * 32, frames.AS_OF, ("It beats both simple rules.",)),

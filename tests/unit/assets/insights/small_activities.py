@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from ml.action_outcomes import OUTCOME_SCHEMA
 from tests.unit.assets.insights.small_frames import GROUPS, KNOWN_WEEKS, METHODS, STORES, make_forecasts, week
 
 LIFT_SCHEMA = {
@@ -75,3 +76,25 @@ def make_advice() -> pl.DataFrame:
         for number, group in enumerate(GROUPS)
     ]  # fmt: skip
     return pl.DataFrame(rows)
+
+
+def make_outcomes() -> pl.DataFrame:
+    """Two weeks over all cells, the second of which is measured, and both together."""
+    facts = ("target_week_start_date", "period", "product_group", "kind", "treated_cells", "hold_out_cells")
+    values = (
+        "expected_incremental_transactions", "expected_lower", "expected_upper", "measured_incremental_transactions",
+        "measured_lower", "measured_upper", "is_expected_within", "reason",
+    )  # fmt: skip
+    nothing = (None, None, None, None, "1 treated and 0 held-out cells can be compared.")
+    rows = [
+        ((week(KNOWN_WEEKS - 2), "week", "all", "all", 1, 0), (3.0, 1.0, 5.0, *nothing)),
+        ((week(KNOWN_WEEKS - 1), "week", "all", "all", 9, 4), (20.0, 8.0, 32.0, 12.0, -4.0, 28.0, True, None)),
+        ((week(KNOWN_WEEKS - 2), "to_date", "all", "all", 1, 0), (3.0, 1.0, 5.0, *nothing)),
+        ((week(KNOWN_WEEKS - 1), "to_date", "all", "all", 10, 4), (23.0, 9.0, 37.0, 13.0, -4.0, 30.0, True, None)),
+        (
+            (week(KNOWN_WEEKS - 1), "to_date", "COFFEE", "display", 10, 4),
+            (23.0, 9.0, 37.0, 2.0, -9.0, 8.0, False, None),
+        ),
+    ]
+    named = [dict(zip((*facts, *values), (*fact, *value), strict=True)) for fact, value in rows]
+    return pl.DataFrame(named, schema=OUTCOME_SCHEMA)

@@ -62,8 +62,23 @@ def test_advice_sums_what_is_to_be_done_and_not_what_is_left_out(base_content: R
 
 def test_a_lake_without_plans_has_neither_section(make_content: Callable[..., ReportContent]) -> None:
     base = make_content()
-    content = make_content(lift=base.lift.clear(), advice=base.advice.clear())
+    content = make_content(
+        lift=base.lift.clear(), advice=base.advice.clear(), advice_outcomes=base.advice_outcomes.clear()
+    )
     page = render(content)
     assert not [item for part in (worked, advice) for item in part.figures(content)]
     assert 'id="worked"' not in page
     assert 'id="advice"' not in page
+
+
+def test_earlier_advice_is_told_week_by_week_with_a_reason_where_nothing_was_measured(
+    base_content: ReportContent,
+) -> None:
+    book = FigureBook(advice.figures(base_content))
+    first, second, whole = book.rows("advice_outcome")
+    assert whole == "to_date"
+    assert [book.value("advice_outcome", row, "expected") for row in (first, second, whole)] == [3, 20, 23]
+    assert book.text("advice_outcome", first, "measured_range").startswith("1 treated and 0 held-out")
+    assert book.text("advice_outcome", second, "measured_range") == "\N{MINUS SIGN}4.0 to 28"
+    assert book.value("advice_outcome", whole, "measured") == 13
+    assert 'id="earlier-advice"' in render(base_content)
