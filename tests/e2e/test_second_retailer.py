@@ -131,6 +131,7 @@ def test_weekly_series_forecasts_and_a_report_come_of_it(shop: CommandLake, buil
     assert (shown["method"], shown["fallback"]) == ("mean_8", {})
     assert all(row["p10"] <= row["p50"] <= row["p90"] for row in shown["forecasts"])
     assert (shop.home / "artifacts" / "report" / "report.html").exists()
+    assert "delivers no promotions" in shop.liftlake("lift", code=2)["error"]
     verdict = shop.liftlake("check", "--all")
     assert (verdict["failed"], verdict["not_run"]) == (0, 0)
 
