@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from assets.insights.actions import LOG, figures_of, plan_actions
-from cli.output import JSON_OPTION, WRONG_USE, command, err, out, print_json, stop
+from cli.output import JSON_OPTION, WRONG_USE, command, err, native_output_aside, out, print_json, stop
 from cli.session import Session, promotion_session
 from ml.action_assignments import Decider, approve, edit, standing
 from ml.actions import ISSUE_WEEK, Advice
@@ -43,7 +43,10 @@ def advice(
         rows = _published(opened, issue)
         is_trial = budget is not None or slots is not None
         # An empty publication says nothing of its reason: planning anew does.
-        found = plan_actions(opened.lake, opened.graph, issue, budget, slots) if is_trial or rows.is_empty() else None
+        with native_output_aside():
+            found = (
+                plan_actions(opened.lake, opened.graph, issue, budget, slots) if is_trial or rows.is_empty() else None
+            )
     if found is None:
         gap = float(rows["optimality_gap_percent"].max())  # type: ignore[arg-type]
         found = Advice(rows, rows.height, gap)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -35,6 +37,7 @@ from resources.spark_server import SparkServerError
 from resources.token_keys import RotationPending
 
 SAYS_NO, WRONG_USE = 1, 2
+_STDOUT, _STDERR = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
     ArchiveError, BadFrame, ContractError, DbtError, FixError, FormatError, Locked, LookupError, MappingError,
@@ -50,6 +53,19 @@ out = Console(width=None if sys.stdout.isatty() else 140)
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     sys.stdout.write(json.dumps(content, default=_plain, sort_keys=True) + "\n")
+
+
+@contextmanager
+def native_output_aside() -> Iterator[None]:
+    """What native code prints goes to stderr: HiGHS now and then has a line of its own, and stdout is the answer's."""
+    sys.stdout.flush()
+    kept = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
 
 
 def _plain(value: object) -> object:
