@@ -24,6 +24,7 @@ PROGRAMS = (
     "features",
     "ingest",
     "lift",
+    "loop",
     "optimizer",
     "orangejuice",
     "scoring",
