@@ -10,7 +10,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from assets.insights.actions import LOG, figures_of, plan_actions
+from assets.insights.actions import LOG, begun, figures_of, plan_actions
 from cli.output import JSON_OPTION, WRONG_USE, command, err, native_output_aside, out, print_json, stop
 from cli.session import Session, promotion_session
 from ml.action_assignments import Decider, approve, edit, standing
@@ -20,7 +20,6 @@ from ml.actions_draws import TREATED
 from ml.actions_limits import Refused
 from ml.actions_optimizer import CELL, TARGET_WEEK
 from resources.assignments import add_entries, read_log
-from resources.settings import WEEK
 
 actions = typer.Typer(help="What to do next, and the decisions about it.")
 BY = typer.Option(..., "--by", help="Who decides; it is written into the assignment log.")
@@ -178,8 +177,7 @@ def _published(opened: Session, issue: date) -> pl.DataFrame:
 
 
 def _decider(opened: Session, by: str, weeks: list[date]) -> Decider:
-    as_of = opened.settings.as_of
-    return Decider(by, as_of, {week for week in weeks if opened.graph.week_end(week - WEEK) < as_of})
+    return Decider(by, opened.settings.as_of, begun(opened.graph, weeks))
 
 
 def _decided(entries: pl.DataFrame, batch: str, *, as_json: bool) -> None:

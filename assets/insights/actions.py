@@ -4,7 +4,7 @@ Belongs here: which tables the advice and its outcomes are made from. Does not b
 (ml.actions), what was measured (ml.action_outcomes), decisions (cli.actions writes them).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -112,13 +112,22 @@ def plan_actions(
     assumptions = load_assumptions(graph.settings)
     limits = other_limits(assumptions.limits, budget_usd, slots)
     forecasts = _forecasts(lake, issue)
-    targets = forecasts[TARGET_WEEK].unique().sort().to_list()
+    # What has begun cannot be decided about any more; a live lake is brought up some hours into the first week.
+    targets = sorted(set(forecasts[TARGET_WEEK]) - begun(graph, forecasts[TARGET_WEEK].unique()))
+    if not targets:
+        raise Refused(f"All weeks that were forecast after the week of {issue} have begun: bring the lake up to date.")
+    forecasts = forecasts.filter(pl.col(TARGET_WEEK).is_in(targets))
     lift = _lift(lake)
     rows = candidates(forecasts, _planned(lake, graph, targets), lift, _sales(lake, issue), assumptions)
     log = standing(read_log(lake, graph.contract(*LOG)))
     decided = log.filter((pl.col(ISSUE_WEEK) < issue) & pl.col(TARGET_WEEK).is_in(targets)).select(*CELL, "kind")
     version = canonical_digest(lift, ARM)
     return advise(rows, replace(assumptions, limits=limits), issue, version, decided)
+
+
+def begun(graph: Graph, weeks: Iterable[date]) -> set[date]:
+    """Those of some business weeks that have begun by the lake's clock."""
+    return {week for week in weeks if graph.week_end(week - WEEK) < graph.settings.as_of}
 
 
 def other_limits(limits: Limits, budget_usd: float | None, slots: int | None) -> Limits:

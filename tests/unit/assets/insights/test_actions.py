@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import polars as pl
 import pytest
 
-from assets.insights.actions import NET_SHARE_SD, SALES_WEEKS, figures_of, lift_sql, other_limits, sales_sql
+from assets.graph import Graph
+from assets.insights.actions import NET_SHARE_SD, SALES_WEEKS, begun, figures_of, lift_sql, other_limits, sales_sql
 from ml.actions import NEXT_ACTION_SCHEMA, Advice
 from ml.actions_candidates import ARM_LIFT_SCHEMA, Z
 from ml.actions_limits import Limits, Refused
+from resources.mapping import load_mapping
+from resources.settings import load_settings
 
 ISSUE = date(2017, 11, 27)
 
@@ -98,3 +101,21 @@ def test_an_empty_advice_has_figures():
     figures = figures_of(Advice(pl.DataFrame(schema=NEXT_ACTION_SCHEMA), 7, 0.0))
     assert figures["candidates"] == 7
     assert figures["incremental_transactions"] == figures["treated"] == figures["assumed_cost_usd"] == 0
+
+
+@pytest.mark.parametrize(
+    ("clock", "weeks_begun"),
+    [
+        # Midnight in New York is 5 o'clock UTC in winter.
+        (datetime(2017, 12, 4, 5, tzinfo=UTC), 0),
+        (datetime(2017, 12, 4, 5, 0, 1, tzinfo=UTC), 1),
+        (datetime(2017, 12, 11, 4, tzinfo=UTC), 1),
+        (datetime(2017, 12, 18, 12, tzinfo=UTC), 3),
+    ],
+)
+def test_a_week_has_begun_from_its_first_second_on(clock: datetime, weeks_begun: int):
+    settings = load_settings({})
+    own = settings.model_copy(update={"lake": settings.lake.model_copy(update={"as_of": clock})})
+    targets = [date(2017, 12, 4) + timedelta(weeks=ahead) for ahead in range(4)]
+    graph = Graph(own, {}, load_mapping("completejourney"))
+    assert begun(graph, targets) == set(targets[:weeks_begun])
