@@ -5,6 +5,7 @@ model leaves to a baseline, what decides about totals. Does not belong here: ass
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,10 +15,11 @@ import polars as pl
 from assets.graph import Graph, NoWeekOver
 from ml.censoring import CENSORING
 from ml.features import FEATURE_KEY
-from ml.packaging import load_bundle
+from ml.packaging import ENVIRONMENT, load_bundle
 from ml.splits import Fold, SeriesTooShort, rolling_origin
 from ml.study import folds_before
 from ml.training import TrainConfig
+from resources.environment import training_environment
 from resources.lake import Lake
 from resources.settings import PROJECT_ROOT, Settings
 
@@ -31,6 +33,12 @@ TOTALS_CODE = [
 def bundle_path(settings: Settings, version: str) -> Path:
     """The folder of a model's files."""
     return settings.artifacts / "models" / version
+
+
+def bundle_manifest(training_set: Mapping[str, object]) -> dict[str, object]:
+    """What is packed with a model: its training set's row, and the environment of the fit."""
+    made_from = {name: str(value) for name, value in training_set.items()}
+    return {**made_from, ENVIRONMENT: training_environment()}
 
 
 def fallback_of(settings: Settings, version: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "leakage": ("cli.leakage", "leakage", "Prove that no feature knows what came after its cutoff."),
     "lift": ("cli.lift", "lift", "What each promotion added at the point of sale, net of what it borrowed."),
     "features": ("cli.features", "features", "What a feature means, and which models use it."),
+    "trainset": ("cli.training", "trainset", "Training sets, and their rows made again."),
+    "train": ("cli.training", "train", "Make a recorded model again, and name what differs."),
     "champion": ("cli.models", "champion", "The champion model and its history."),
     "forecast": ("cli.models", "forecast", "Show issued forecasts."),
     "drivers": ("cli.drivers", "drivers", "What the newest forecasts are made up of."),

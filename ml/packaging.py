@@ -37,6 +37,7 @@ _CONTENT_FILES = (MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE)
 # CatBoost stamps these on every fit, whatever was fitted.
 _VOLATILE_METADATA = ("train_finish_time", "model_guid")
 _RESERVED = ("files", "model_version")
+ENVIRONMENT = "environment"
 
 
 class BundleError(ValueError):
@@ -69,7 +70,12 @@ def normalised_bytes(model: QuantileModel) -> bytes:
 
 def model_version(fitted: CalibratedModel) -> str:
     """SHA-256 (hex) of everything that decides a forecast: trees, calibration, signature and fallback."""
-    return _version({name: _sha256(content) for name, content in _contents(fitted).items()})
+    return _version(content_hashes(fitted))
+
+
+def content_hashes(fitted: CalibratedModel) -> dict[str, str]:
+    """File name to SHA-256 (hex) of the parts of a model, as a bundle's manifest has them under `files`."""
+    return {name: _sha256(content) for name, content in _contents(fitted).items()}
 
 
 def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, object]) -> str:
@@ -78,8 +84,9 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
     Args:
         folder: where the bundle goes; it appears complete or not at all.
         fitted: the model with its calibration and fallback.
-        manifest: how the model came about (JSON values; training set, config, data version). `files` and
-            `model_version` are added.
+        manifest: how the model came about (JSON values; training set, config, data version, `environment` of the fit).
+            `files` and `model_version` are added. The environment of the first save stays: the same bytes may be made
+            in another.
 
     Raises:
         BundleError: the folder holds something else already, or the manifest uses a reserved name.
@@ -197,9 +204,16 @@ def _sha256(content: bytes) -> str:
 
 def _require_same(folder: Path, contents: Mapping[str, bytes]) -> None:
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    if found != dict(contents):
-        differing = sorted(name for name in {*found, *contents} if found.get(name) != contents.get(name))
+    wanted = {**contents, MANIFEST_FILE: _without_environment(contents[MANIFEST_FILE])}
+    if MANIFEST_FILE in found:
+        found[MANIFEST_FILE] = _without_environment(found[MANIFEST_FILE])
+    if found != wanted:
+        differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise BundleError(f"{folder} exists with other content in {differing}; a bundle is never overwritten.")
+
+
+def _without_environment(manifest: bytes) -> bytes:
+    return _json_bytes({name: value for name, value in json.loads(manifest).items() if name != ENVIRONMENT})
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -71,6 +71,12 @@ class TrainConfig:
         """Canonical JSON: sorted keys, no spaces."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """What `to_json` wrote; a parameter that it did not have yet has its default."""
+        content = json.loads(text)
+        return cls(**{**content, "quantiles": tuple(content["quantiles"])})
+
 
 @dataclass(frozen=True)
 class Signature:

@@ -6,7 +6,6 @@ Belongs here: the backtest and the fit as assets. Does not belong here: splits, 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 
 import dagster as dg
@@ -14,6 +13,7 @@ import polars as pl
 
 from assets.automation.conditions import weekly_after_close
 from assets.evidence import (
+    bundle_manifest,
     bundle_path,
     default_config,
     evidence_path,
@@ -29,8 +29,9 @@ from checks.contracts.spark_schema import arrow_schema
 from ml.backtest import MODEL, BacktestPlan, backtest
 from ml.fallback import choose_fallback
 from ml.features import FEATURE_SET
-from ml.forecaster import calibrate_baseline, fit_calibrated, labelled
+from ml.forecaster import labelled
 from ml.packaging import model_version, save_bundle
+from ml.retraining import fit_as_recorded
 from ml.young import young_backtest
 from resources.lake import Lake
 from resources.plots import accuracy_by_horizon
@@ -146,7 +147,7 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         "models",
         "demand_models",
         kinds={*KINDS, "mlflow"},
-        code=[*LEARNING_CODE, ML / "fallback.py"],
+        code=[*LEARNING_CODE, ML / "fallback.py", ML / "retraining.py"],
         deps=[
             ("gold", "training_sets"),
             ("models", "demand_studies"),
@@ -168,11 +169,10 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         config = train_config(lake, graph)
         rows, fold = labelled(*learning_rows(graph, manifest), measure), final_fold(graph)
         fallback = choose_fallback(lake.read("models.demand_comparisons"))
-        stand_ins = {group: calibrate_baseline(rows, fold, measure, name) for group, name in fallback.items()}
-        fitted = replace(fit_calibrated(rows, fold, measure, config), fallback=stand_ins)
+        fitted = fit_as_recorded(rows, fold, measure, config, fallback)
         version = model_version(fitted)
         folder = bundle_path(graph.settings, version)
-        save_bundle(folder, fitted, {name: str(value) for name, value in manifest.items()})
+        save_bundle(folder, fitted, bundle_manifest(manifest))
         backtested = lake.read("models.demand_backtest", where=f"slice = 'all' AND method = '{MODEL}'")
         card = json.dumps(fallback, sort_keys=True) if fallback else None
         parameters = json.loads(config.to_json()) | ({"fallback": card} if card else {})

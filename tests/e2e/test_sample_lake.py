@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,28 +26,9 @@ from ml.labels import build_labels
 from resources.locks import file_lock
 from resources.mapping import load_mapping
 from resources.settings import load_settings
-from tests.command_lake import CommandLake
-from tests.sample import write_sample
+from tests.e2e.conftest import SampleLake
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
-
-
-@dataclass(frozen=True)
-class SampleLake(CommandLake):
-    """A lake of the files of the sample."""
-
-    @property
-    def files(self) -> Path:
-        return Path(self.variables["LIFTLAKE_SOURCE_FILES"])
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleLake]:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(load_settings(), folder / "files")
-    lake = SampleLake(folder / "home", {"LIFTLAKE_SOURCE_FILES": str(folder / "files")})
-    yield lake
-    lake.liftlake("down")
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +168,24 @@ def test_the_next_week_keeps_the_old_vintage(sample: SampleLake, built: dict[str
         assert kept.sort(key).equals(old.sort(key))
     accuracy = sample.table("forecasts.forecast_accuracy")
     assert set(accuracy["horizon_weeks"]) == {1}
+
+
+def test_an_older_training_set_and_its_model_are_made_again(sample: SampleLake, built: dict[str, Any]):
+    """A week has passed: tables have later versions, and another model has been trained."""
+    version = built["champions"]["demand"]["model_version"]
+    (first, _) = sample.liftlake("trainset", "list")["training_sets"]
+    copy = sample.home / "artifacts" / first["content_path"]
+    rows = pl.read_parquet(copy)
+    copy.unlink()
+    made = sample.liftlake("trainset", "rebuild", first["training_set_id"][:12])
+    assert (made["is_identical"], made["source"], made["rows"]) == (True, "the lake", rows.height)
+    assert sample.liftlake("trainset", "rebuild", first["training_set_id"])["source"] == "its copy"
+    shutil.rmtree(sample.home / "artifacts" / "models" / version)
+    fits = sample.liftlake("train", "--manifest", version, "--times", "2")
+    assert (fits["rebuilt"], fits["differs_in"], fits["environment"]) == ([version] * 2, [], [])
+    assert sample.liftlake("train", "--manifest", version)["is_identical"]
+    rows.with_columns(transactions_mean_8=pl.col("transactions_mean_8") + 1).write_parquet(copy)
+    assert sample.liftlake("trainset", "rebuild", first["training_set_id"])["source"] == "the lake"
 
 
 def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: dict[str, Any]):

@@ -54,6 +54,8 @@ def test_saving_twice_changes_nothing_and_other_content_is_refused(fitted: Calib
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(BundleError, match=r"other content in \['manifest.json'\]"):
         save_bundle(folder, fitted, MANIFEST | {"training_set_id": "other"})
+    save_bundle(folder, fitted, MANIFEST | {"environment": {"cpu": "another"}})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(BundleError, match="may not set"):
         save_bundle(folder, fitted, {"model_version": "mine"})
 
