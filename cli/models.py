@@ -10,7 +10,7 @@ from rich.table import Table
 
 from assets.evidence import fallback_of
 from assets.insights.content import method_label
-from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
+from cli.output import JSON_OPTION, WRONG_USE, command, instant_of, out, print_json, stop
 from cli.session import session
 from ml.backtest import MODEL
 from ml.baselines import SIMPLE_RULE
@@ -20,13 +20,21 @@ forecast = typer.Typer(help="Issued forecasts.")
 
 
 @command
-def champion(as_json: bool = JSON_OPTION) -> None:
-    """The champion history, newest last."""
+def champion(
+    at: str | None = typer.Option(None, "--at", help="Who was champion at this instant, e.g. 2017-12-11T05:00:00Z."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """The champion history, newest last; with --at as far as it was decided by then."""
+    instant = None if at is None else instant_of("--at", at)
     with session() as opened:
         rows = opened.lake.read("models.champion_history").sort("model_name", "ordinal").drop("evidence")
+    rows = rows if instant is None else rows.filter(pl.col("decided_as_of") <= instant)
+    reigning = rows["model_version"][-1] if rows.height else None
     if as_json:
-        print_json({"history": rows.to_dicts()})
+        print_json({"champion": reigning, "history": rows.to_dicts()})
         return
+    if instant is not None:
+        out.print(f"Champion at {at}: {reigning or 'no model'}", highlight=False)
     for row in rows.iter_rows(named=True):
         version = row["model_version"] or "no model"
         out.print(

@@ -55,6 +55,17 @@ def print_json(content: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(content, default=_plain, sort_keys=True) + "\n")
 
 
+def instant_of(option: str, text: str) -> datetime:
+    """The instant that an option gives; ends the command where it is none, or has no time zone."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        stop(f"{option} {text!r} is not an instant: write for example 2017-12-11T05:00:00Z.", WRONG_USE)
+    if instant.tzinfo is None:
+        stop(f"{option} needs a time zone: write for example 2017-12-11T05:00:00Z.", WRONG_USE)
+    return instant
+
+
 @contextmanager
 def native_output_aside() -> Iterator[None]:
     """What native code prints goes to stderr: HiGHS now and then has a line of its own, and stdout is the answer's."""

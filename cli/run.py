@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import typer
 
 from assets.automation.plan import Key, Work
-from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
+from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, instant_of, out, print_json, stop
 from cli.selection import chosen_nodes
 from cli.session import Session, session, stop_failed
 from resources.settings import Settings, load_settings, write_lake
@@ -60,13 +60,7 @@ def at_clock(settings: Settings, as_of: str | None) -> Settings:
     """Settings with the lake's clock moved; the new clock is kept in lake.yaml."""
     if as_of is None:
         return settings
-    try:
-        instant = datetime.fromisoformat(as_of)
-    except ValueError:
-        stop(f"--as-of {as_of!r} is not an instant: write for example 2017-12-11T05:00:00Z.", WRONG_USE)
-    if instant.tzinfo is None:
-        stop("--as-of needs a time zone: write for example 2017-12-11T05:00:00Z.", WRONG_USE)
-    return write_lake(settings, settings.lake.model_copy(update={"as_of": instant}))
+    return write_lake(settings, settings.lake.model_copy(update={"as_of": instant_of("--as-of", as_of)}))
 
 
 def selected(opened: Session, names: list[str], first: str | None, last: str | None) -> list[Work]:

@@ -184,6 +184,8 @@ def test_an_older_training_set_and_its_model_are_made_again(sample: SampleLake, 
     fits = sample.liftlake("train", "--manifest", version, "--times", "2")
     assert (fits["rebuilt"], fits["differs_in"], fits["environment"]) == ([version] * 2, [], [])
     assert sample.liftlake("train", "--manifest", version)["is_identical"]
+    asked = [sample.liftlake("champion", "--at", f"2017-12-{day:02}T05:00:00Z")["champion"] for day in (3, 4, 5)]
+    assert asked == [None, version, version]
     rows.with_columns(transactions_mean_8=pl.col("transactions_mean_8") + 1).write_parquet(copy)
     assert sample.liftlake("trainset", "rebuild", first["training_set_id"])["source"] == "the lake"
 
