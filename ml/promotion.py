@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ ROW_KEY: tuple[str, ...] = (CUTOFF, *SERIES_KEY, HORIZON)
 _PERCENT = 100.0
 _LEAST_SERIES = 2
 _EVEN_ODDS = 0.5
+_NO_GUARDS: Mapping[str, pl.Expr] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Difference:
-    """Challenger less rival with one-sided upper bounds: points of WAPE, percent of the rival's pinball loss."""
+    """Challenger less rival with one-sided bounds: points of WAPE, percent of the rival's pinball loss."""
 
     wape: float
+    wape_lower: float
     wape_upper: float
     pinball: float
     pinball_upper: float
@@ -78,17 +81,20 @@ def decide(
     champion: pl.DataFrame | None,
     baselines: Mapping[str, pl.DataFrame],
     thresholds: Thresholds,
+    guards: Mapping[str, pl.Expr] = _NO_GUARDS,
 ) -> Decision:
     """Promote the challenger, or keep what is.
 
     It must be surely better than every baseline in WAPE and in pinball loss, be surely better than the champion in WAPE
-    by the least gain and not worse in pinball, and keep coverage and bias in range. A tie promotes nobody.
+    by the least gain, not worse in pinball and not surely worse in WAPE on any guarded slice, and keep coverage and
+    bias in range. A tie promotes nobody.
 
     Args:
         challenger: scored rows (ml.backtest.SCORED_COLUMNS or those of ROW_KEY with the values) of one method.
         champion: scored rows of the champion, None when there is none.
         baselines: scored rows per baseline; at least one.
         thresholds: what counts as better.
+        guards: name of a guarded slice to the condition of its rows; one with fewer than two series guards nothing.
 
     Returns:
         The decision. reasons: what speaks against promotion when there is anything, else what speaks for it.
@@ -110,6 +116,10 @@ def decide(
         verdicts = _against_champion(difference, thresholds) if name == "champion" else _against(name, difference)
         for is_met, sentence in verdicts:
             (merits if is_met else objections).append(sentence)
+    if champion is not None:
+        losses = _slice_differences(challenger, champion, thresholds, guards)
+        evidence |= {f"guard.{name}.{key}": value for name, loss in losses.items() for key, value in vars(loss).items()}
+        objections += [_slice_sentence(name, loss) for name, loss in losses.items() if loss.wape_lower > 0]
     return Decision(not objections, tuple(objections or merits), evidence)
 
 
@@ -129,7 +139,20 @@ def compare(challenger: pl.DataFrame, rival: pl.DataFrame, thresholds: Threshold
     wape, pinball = _differences(matrix.sum(axis=0)[np.newaxis, :])
     wapes, pinballs = _differences(draws.astype(np.float64) @ matrix)
     upper = [float(np.nanquantile(values, thresholds.confidence)) for values in (wapes, pinballs)]
-    return Difference(float(wape[0]), upper[0], float(pinball[0]), upper[1])
+    lower = float(np.nanquantile(wapes, 1 - thresholds.confidence))
+    return Difference(float(wape[0]), lower, upper[0], float(pinball[0]), upper[1])
+
+
+def _slice_differences(
+    challenger: pl.DataFrame, champion: pl.DataFrame, thresholds: Thresholds, guards: Mapping[str, pl.Expr]
+) -> dict[str, Difference]:
+    """The differences of the guarded slices that have series enough and sold anything; a row's slice is its own."""
+    found = {}
+    for name, condition in guards.items():
+        own = challenger.filter(condition)
+        if own.select(SERIES_KEY).n_unique() >= _LEAST_SERIES and own["actual"].sum() > 0:
+            found[name] = compare(own, champion.join(own.select(ROW_KEY), on=ROW_KEY, how="semi"), thresholds)
+    return found
 
 
 def _differences(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -200,6 +223,13 @@ def _against_champion(difference: Difference, thresholds: Thresholds) -> list[tu
             f"Pinball loss differs from the champion's by {difference.pinball:+.2f} %; it must not be higher.",
         ),
     ]
+
+
+def _slice_sentence(name: str, loss: Difference) -> str:
+    return (
+        f"On the slice {name} WAPE differs from that of the champion by {loss.wape:+.2f} points (lower bound "
+        f"{loss.wape_lower:+.2f}); it must not be surely higher there."
+    )
 
 
 def _sentence(metric: str, unit: str, rival: str, estimate: float, upper: float, limit: float) -> str:

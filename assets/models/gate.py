@@ -14,8 +14,9 @@ import polars as pl
 from assets.automation.conditions import weekly_after_close
 from assets.evidence import bundle_path, evidence_path, fallback_of, learning_rows, newest_training_set, too_young
 from assets.graph import Graph, materialise
-from ml.backtest import MODEL
+from ml.backtest import MODEL, SLICES
 from ml.baselines import BASELINES
+from ml.evaluation_scaled import VOLUME_CLASSES
 from ml.fallback import as_judged
 from ml.features import FEATURE_KEY
 from ml.packaging import load_bundle
@@ -25,6 +26,8 @@ from resources.registry import MODEL_NAME, Registry
 from resources.settings import PROJECT_ROOT
 
 ML = PROJECT_ROOT / "ml"
+# Where a challenger may not be surely worse, however good it is elsewhere.
+GUARDS = {name: SLICES[name] for name in ("promotion", "base", *VOLUME_CLASSES)}
 GATE_CODE = [ML / "promotion.py", ML / "fallback.py", PROJECT_ROOT / "assets" / "models" / "gate.py"]
 
 
@@ -99,7 +102,8 @@ def _judge(scored: pl.DataFrame, rival: pl.DataFrame | None) -> Decision:
         reason = "The champion has learned from every week that could be compared; it stays until newer weeks mature."
         return Decision(promoted=False, reasons=(reason,), evidence=decision.evidence)
     shared = {name: rows.join(rival.select(ROW_KEY), on=ROW_KEY, how="semi") for name, rows in baselines.items()}
-    return decide(own.join(rival.select(ROW_KEY), on=ROW_KEY, how="semi"), rival, shared, Thresholds())
+    own = own.join(rival.select(ROW_KEY), on=ROW_KEY, how="semi")
+    return decide(own, rival, shared, Thresholds(), GUARDS)
 
 
 def _instant(graph: Graph) -> str:

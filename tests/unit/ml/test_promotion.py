@@ -91,6 +91,37 @@ def test_the_least_gain_is_asked_for() -> None:
     assert not decide(challenger, champion, BASELINES, Thresholds(min_gain_wape=gain, bootstrap_samples=300)).promoted
 
 
+IS_BUSY = pl.col("store_id").str.slice(1).cast(pl.Int64) < 12
+GUARDS = {"busy": IS_BUSY, "base": ~IS_BUSY, "empty": pl.lit(value=False)}
+
+
+def test_better_on_the_mean_and_worse_on_a_guarded_slice_is_refused() -> None:
+    champion = scored(2.6, seed=3)
+    error = pl.col("p50") - pl.col("actual")
+    worse = scored(2.0).with_columns(p50=pl.when(IS_BUSY).then(pl.col("actual") + 2.2 * error).otherwise("p50"))
+    challenger = worse.with_columns(p10=pl.min_horizontal("p10", "p50"), p90=pl.max_horizontal("p90", "p50"))
+    assert decide(challenger, champion, BASELINES, THRESHOLDS).promoted
+    decision = decide(challenger, champion, BASELINES, THRESHOLDS, GUARDS)
+    assert not decision.promoted
+    [reason] = decision.reasons
+    assert reason.startswith("On the slice busy WAPE differs from that of the champion by +")
+    assert decision.evidence["guard.busy.wape_lower"] > 0 > decision.evidence["guard.base.wape_upper"]
+    assert not [name for name in decision.evidence if name.startswith("guard.empty")]
+
+
+def test_a_slice_within_the_noise_refuses_nobody() -> None:
+    assert decide(scored(2.0), scored(2.6, seed=3), BASELINES, THRESHOLDS, GUARDS).promoted
+
+
+def test_of_equally_good_challengers_few_are_promoted() -> None:
+    """200 pairs that err by the same law: at most one in twenty may pass."""
+    champion = scored(2.0, seed=1000)
+    promoted = sum(
+        decide(scored(2.0, seed=seed), champion, BASELINES, THRESHOLDS, GUARDS).promoted for seed in range(2000, 2200)
+    )
+    assert promoted <= 10
+
+
 def test_the_decision_repeats_and_is_json() -> None:
     first, second = (decide(scored(2.0), None, BASELINES, THRESHOLDS) for _ in range(2))
     assert first == second
