@@ -64,7 +64,7 @@ class Sheet:
 
     @property
     def is_text(self) -> list[bool]:
-        return [not kind.is_numeric() for kind in self.rows.dtypes]
+        return [kind == pl.String() for kind in self.rows.dtypes]
 
     def cells(self) -> Iterator[list[str]]:
         for row in self.rows.iter_rows():
