@@ -147,8 +147,8 @@ def _reason(row: dict) -> str:
     tried = "; its effect is tried where it is not sure" if row["is_exploration"] else ""
     return (
         f"{begin} a {row['kind']} of {row['product_group']} in store {row['store_id']}: {row['base_transactions']:.1f} "
-        f"transactions are forecast without and {row['lift_percent']:+.1f} % were measured for it, of which "
-        f"{row['net_share']:.0%} are left net of other weeks and groups; that adds "
+        f"transactions are forecast without; {row['lift_percent']:+.1f} % were measured for it in its group and week, "
+        f"{row['lift_percent'] * row['net_share']:+.1f} % with what other groups and weeks win or lose; that adds "
         f"{row['incremental_transactions']:+.2f} transactions (90 %: {low:+.2f} to {high:+.2f}) and "
         f"{row['incremental_margin_usd']:+.2f} USD of margin for an assumed cost of {row['assumed_cost_usd']:.2f} USD"
         f"{tried}."
