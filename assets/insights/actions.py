@@ -18,6 +18,7 @@ from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
 from ml.action_recalibration import recalibrated
 from ml.actions import ISSUE_WEEK, NEXT_ACTION_SCHEMA, Advice, advise
 from ml.actions_candidates import ARM_LIFT_SCHEMA, Z, candidates
+from ml.actions_draws import HOLD_OUT, TREATED
 from ml.actions_limits import KINDS, Limits, Refused
 from ml.actions_optimizer import ARM, CELL, TARGET_WEEK
 from ml.backtest import MODEL
@@ -143,15 +144,15 @@ def other_limits(limits: Limits, budget_usd: float | None, slots: int | None) ->
 def figures_of(advice: Advice) -> dict[str, float]:
     """What is shown of an advice beside its rows."""
     mean, lower, upper = advice.expected()
-    cells = advice.rows["cell"]
+    cells, costs = advice.rows["cell"], advice.rows["assumed_cost_usd"]
     return {
         "candidates": advice.candidate_count,
-        "treated": int((cells == "treated").sum()),
-        "hold_out": int((cells == "hold_out").sum()),
+        "treated": int((cells == TREATED).sum()),
+        "hold_out": int((cells == HOLD_OUT).sum()),
         "incremental_transactions": round(mean, 2),
         "incremental_transactions_lower": round(lower, 2),
         "incremental_transactions_upper": round(upper, 2),
-        "assumed_cost_usd": float(advice.rows["assumed_cost_usd"].sum()),
+        "assumed_cost_usd": float(costs.filter(cells == TREATED).sum()),
         "optimality_gap_percent": round(advice.gap_percent, 4),
     }
 

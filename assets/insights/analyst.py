@@ -17,34 +17,15 @@ import polars as pl
 from markupsafe import Markup
 
 from assets.insights import formats, svg
+from assets.insights.content import ALL, ReportContent
 from assets.insights.svg import Scale
-from ml.action_outcomes import ALL, ONE_WEEK, OUTCOME_SCHEMA, TO_DATE
+from ml.action_outcomes import ONE_WEEK, OUTCOME_SCHEMA, TO_DATE
 from ml.actions_optimizer import TARGET_WEEK
 from ml.driver_stability import driver_totals
 from ml.lift import NET
 
 _PLOT_PX, _HEIGHT_PX, _LEFT_PX, _BOTTOM_PX = 900, 220, 60, 30
 _DIGITS = 3
-
-
-@dataclass(frozen=True)
-class AnalystContent:
-    """Rows of published tables, whole; a table that the lake does not have is an empty frame.
-
-    Attributes:
-        issue: the issue week.
-        lift: insights.promotion_lift. drivers: insights.demand_drivers of the issue. curves: insights.response_curves.
-        advice: insights.next_actions of the issue. outcomes: insights.action_outcomes.
-        comparisons: models.demand_comparisons.
-    """
-
-    issue: date
-    lift: pl.DataFrame
-    drivers: pl.DataFrame
-    curves: pl.DataFrame
-    advice: pl.DataFrame
-    outcomes: pl.DataFrame
-    comparisons: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -76,14 +57,19 @@ def analyst_name(issue: date) -> str:
     return f"analyst-{issue}.html"
 
 
-def sheets(content: AnalystContent) -> list[Sheet]:
-    """The tables of the page that have rows, in its order."""
+def sheets(content: ReportContent, curves: pl.DataFrame) -> list[Sheet]:
+    """The tables of the page that have rows, in its order.
+
+    Args:
+        content: of the report, with all columns of lift, advice and outcomes.
+        curves: insights.response_curves.
+    """
     makers = (
         (content.lift, _lift),
         (content.drivers, _drivers),
-        (content.curves, _responses),
+        (curves, _responses),
         (content.advice, _advice),
-        (content.outcomes, _outcomes),
+        (content.advice_outcomes, _outcomes),
         (content.comparisons, _comparisons),
     )
     return [sheet for rows, make in makers if rows.height for sheet in make(rows)]

@@ -30,7 +30,7 @@ from assets.insights import (
     why,
     worked,
 )
-from assets.insights.analyst import AnalystContent, analyst_name, sheets
+from assets.insights.analyst import analyst_name, sheets
 from assets.insights.content import ReportContent, method_label
 from assets.insights.figure import FigureBook
 
@@ -92,8 +92,9 @@ def render(content: ReportContent) -> str:
     )
 
 
-def render_analyst(content: AnalystContent) -> str:
-    """The page behind the report as HTML; it loads nothing either."""
+def render_analyst(content: ReportContent, curves: pl.DataFrame) -> str:
+    """The page behind the report as HTML; it loads nothing either. Arguments: see `analyst.sheets`."""
+    issue = content.issue_week
     return _TEMPLATES.get_template("analyst.html.j2").render(
-        issue=content.issue, report=f"report-{content.issue}.html", sheets=sheets(content)
+        issue=issue, report=f"report-{issue}.html", sheets=sheets(content, curves)
     )

@@ -13,7 +13,7 @@ import polars as pl
 
 from assets.evidence import evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
-from assets.insights.analyst import AnalystContent, analyst_name
+from assets.insights.analyst import analyst_name
 from assets.insights.content import COLUMNS, Champion, ReportContent, Scope
 from assets.insights.page import figures, render, render_analyst
 from ml.backtest import backtest_metrics
@@ -83,7 +83,7 @@ def insight_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         path.with_name(f"report-{graph.cutoff_week()}.html").write_text(page, encoding="utf-8")
         path.write_text(page, encoding="utf-8")
         behind = path.with_name(analyst_name(graph.cutoff_week()))
-        behind.write_text(render_analyst(analyst_content(content, lake, graph)), encoding="utf-8")
+        behind.write_text(render_analyst(content, lake.read("insights.response_curves")), encoding="utf-8")
         as_of = content.as_of
         rows = figures(content).with_columns(as_of=pl.lit(as_of).dt.cast_time_unit("us"))
         shown = {
@@ -149,20 +149,6 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
     )
 
 
-def analyst_content(content: ReportContent, lake: Lake, graph: Graph) -> AnalystContent:
-    """The whole tables behind the sections of a report."""
-    issue = content.issue_week
-    return AnalystContent(
-        issue=issue,
-        lift=_where_planned(lake, graph, LIFT),
-        drivers=content.drivers,
-        curves=lake.read("insights.response_curves"),
-        advice=_where_planned(lake, graph, ADVICE, where=f"issue_week_start_date = DATE'{issue}'"),
-        outcomes=_where_planned(lake, graph, OUTCOMES),
-        comparisons=content.comparisons,
-    )
-
-
 def _plans(lake: Lake, issues: list[date]) -> pl.DataFrame:
     """What was planned for the target weeks of these issues, as their features knew it."""
     weeks = ", ".join(f"DATE'{week}'" for week in issues)
@@ -194,11 +180,11 @@ def with_fallback(
 
 
 def _where_planned(
-    lake: Lake, graph: Graph, key: tuple[str, str], columns: Sequence[str] = (), where: str = "TRUE"
+    lake: Lake, graph: Graph, key: tuple[str, str], columns: Sequence[str], where: str = "TRUE"
 ) -> pl.DataFrame:
-    """Columns of a table that only lakes with promotion plans have, all by default; no rows where it is not there."""
+    """A table that only lakes with promotion plans have, whole; where it is not there these columns without a row."""
     if graph.has(*key):
-        return lake.read(".".join(key), columns or ("*",), where)
+        return lake.read(".".join(key), where=where)
     return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
 
 

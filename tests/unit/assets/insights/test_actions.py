@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import duckdb
 import polars as pl
@@ -95,6 +96,17 @@ def test_a_trial_changes_what_is_asked_for_alone():
     assert (changed.budget_usd, changed.slots_per_store, changed.min_actions) == (20.0, 3, {"display": 1})
     with pytest.raises(Refused, match="budget_usd must be an amount above 0"):
         other_limits(limits, -1.0, None)
+
+
+def test_the_assumed_costs_are_those_of_what_is_done():
+    cells = {
+        "cell": ["treated", "hold_out", "treated"],
+        "assumed_cost_usd": [Decimal("0.2"), Decimal("0.2"), Decimal("0.1")],
+    }
+    rows = pl.DataFrame(schema=NEXT_ACTION_SCHEMA).clear(3).with_columns(**{n: pl.Series(v) for n, v in cells.items()})
+    figures = figures_of(Advice(rows, 9, 0.0))
+    assert (figures["treated"], figures["hold_out"]) == (2, 1)
+    assert figures["assumed_cost_usd"] == pytest.approx(0.3)
 
 
 def test_an_empty_advice_has_figures():

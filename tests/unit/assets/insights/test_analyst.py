@@ -9,7 +9,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from assets.insights.analyst import AnalystContent, calibration_plot, printed, sheets
+from assets.insights.analyst import calibration_plot, printed, sheets
 from assets.insights.content import ReportContent
 from assets.insights.page import render_analyst
 from ml.lift import LIFT_SCHEMA
@@ -24,44 +24,40 @@ def full(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
 
 
 @pytest.fixture
-def content(base_content: ReportContent) -> AnalystContent:
+def content(base_content: ReportContent) -> ReportContent:
+    return replace(base_content, lift=full(base_content.lift, LIFT_SCHEMA), advice=base_content.advice.clear())
+
+
+@pytest.fixture
+def curves(base_content: ReportContent) -> pl.DataFrame:
     curve = {"product_group": "COFFEE", "lever": "price", "status": "estimated", "effect": -1.75}
-    curves = full(pl.DataFrame([{**curve, "level": level} for level in (0.8, 0.9, 1.0)]), CURVE_SCHEMA)
-    curves = curves.with_columns(last_week_start_date=pl.lit(base_content.issue_week))
-    return AnalystContent(
-        issue=base_content.issue_week,
-        lift=full(base_content.lift, LIFT_SCHEMA),
-        drivers=base_content.drivers,
-        curves=curves,
-        advice=pl.DataFrame(),
-        outcomes=base_content.advice_outcomes,
-        comparisons=base_content.comparisons,
-    )
+    rows = full(pl.DataFrame([{**curve, "level": level} for level in (0.8, 0.9, 1.0)]), CURVE_SCHEMA)
+    return rows.with_columns(last_week_start_date=pl.lit(base_content.issue_week))
 
 
-def test_every_table_with_rows_has_its_place(content: AnalystContent) -> None:
-    found = {sheet.anchor: sheet.rows.height for sheet in sheets(content)}
+def test_every_table_with_rows_has_its_place(content: ReportContent, curves: pl.DataFrame) -> None:
+    found = {sheet.anchor: sheet.rows.height for sheet in sheets(content, curves)}
     assert found == {
         "lift-parts": 4, "lift-events": 2, "drivers": 5, "responses": 1, "outcomes": 4,
         "comparisons": content.comparisons.height,
     }  # fmt: skip
-    nothing = replace(content, lift=pl.DataFrame(), outcomes=pl.DataFrame(), curves=pl.DataFrame())
-    assert [sheet.anchor for sheet in sheets(nothing)] == ["drivers", "comparisons"]
+    nothing = replace(content, lift=content.lift.clear(), advice_outcomes=content.advice_outcomes.clear())
+    assert [sheet.anchor for sheet in sheets(nothing, curves.clear())] == ["drivers", "comparisons"]
 
 
-def test_the_page_loads_nothing_and_links_to_its_report(content: AnalystContent) -> None:
-    page = render_analyst(content)
+def test_the_page_loads_nothing_and_links_to_its_report(content: ReportContent, curves: pl.DataFrame) -> None:
+    page = render_analyst(content, curves)
     assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe|<img|<object", page, re.IGNORECASE)
     reader = PageReader(page)
     links = {attributes.get("href") or "" for _, attributes in reader.tags if "href" in attributes}
     anchors = {f"#{attributes['id']}" for _, attributes in reader.tags if "id" in attributes}
-    assert links - anchors == {f"report-{content.issue}.html"}
-    assert [len(table.rows) - 1 for table in reader.tables] == [sheet.rows.height for sheet in sheets(content)]
+    assert links - anchors == {f"report-{content.issue_week}.html"}
+    assert [len(table.rows) - 1 for table in reader.tables] == [sheet.rows.height for sheet in sheets(content, curves)]
 
 
-def test_hostile_names_stay_text(content: AnalystContent) -> None:
+def test_hostile_names_stay_text(content: ReportContent, curves: pl.DataFrame) -> None:
     hostile = content.lift.with_columns(product_line=pl.lit("<script>alert(1)</script>"))
-    page = render_analyst(replace(content, lift=hostile))
+    page = render_analyst(replace(content, lift=hostile), curves)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
