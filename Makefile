@@ -16,7 +16,7 @@ $(UV): deploy/uv.txt
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/uv.txt
 
 $(VENV)/.synced: $(UV) pyproject.toml uv.lock
-	@$(UV) sync --locked --quiet --python $(PYTHON)
+	@$(UV) sync --locked --quiet --compile-bytecode --python $(PYTHON)
 	@ln -sf ../../cli/liftlake $(VENV)/bin/liftlake
 	@touch $@
 
@@ -44,7 +44,7 @@ test-fast: setup ## Unit, property and graph tests (no JVM)
 test: lint ## Everything that CI runs
 	@$(RUN) -m pytest
 
-certify: setup ## Twenty times the sequences and mutated files, 12,345 faults in 10 million rows
-	@LIFTLAKE_CERTIFY=1 $(RUN) -m pytest -s tests/property tests/unit/resources/test_mutated_files.py tests/integration/test_delivery_sequences.py tests/integration/test_mutated_files.py tests/integration/test_planted_faults.py
+certify: setup ## Twenty times the sequences and mutated files, 12,345 faults in 10 million rows, 50 promotions and rollbacks at once, kills at ten points of one
+	@LIFTLAKE_CERTIFY=1 $(RUN) -m pytest -s tests/property tests/unit/resources/test_mutated_files.py tests/integration/test_delivery_sequences.py tests/integration/test_mutated_files.py tests/integration/test_planted_faults.py tests/integration/test_champions.py
 
 .PHONY: help setup demo ui down lint test-fast test certify
