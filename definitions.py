@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import partial
 
 import dagster as dg
 
@@ -11,10 +12,13 @@ from assets.automation.jobs import jobs, schedules
 from assets.automation.sensors import sensors
 from assets.catalogue import graph_assets
 from assets.graph import Graph
-from checks.asset_checks.audit import audit_checks
+from assets.models.card import write_cards
+from assets.models.responses import DECISIONS, tell
+from checks.asset_checks.audit import Follow, audit_checks
 from checks.asset_checks.freshness import freshness_checks
 from checks.contracts.loader import load_contracts
 from checks.contracts.presence import absent, present
+from resources.champions import HISTORY, project_champion
 from resources.dbt import dbt_resource
 from resources.lake import Lake
 from resources.mapping import load_mapping
@@ -36,7 +40,10 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
     contracts = list(graph.contracts.values())
     return dg.Definitions(
         assets=dg.with_source_code_references(graph_assets(graph)),
-        asset_checks=[*audit_checks(contracts), *freshness_checks(contracts, graph.mapping)],
+        asset_checks=[
+            *audit_checks(contracts, _followed_by(graph)),
+            *freshness_checks(contracts, graph.mapping),
+        ],
         jobs=all_jobs,
         schedules=schedules(graph),
         sensors=sensors(graph, all_jobs),
@@ -44,6 +51,16 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
         # A step costs 0.01 s in process and 1.7 CPU-seconds in a process of its own; Spark does the heavy work anyway.
         executor=dg.in_process_executor,
     )
+
+
+def _followed_by(graph: Graph) -> dict[str, Follow]:
+    """What happens once a table is published."""
+
+    def decided(lake: Lake, registry: Registry) -> None:
+        project_champion(lake, registry)
+        write_cards(graph, lake)
+
+    return {HISTORY: decided, DECISIONS: partial(tell, graph)}
 
 
 def _lake(settings: Settings) -> dg.ResourceDefinition:

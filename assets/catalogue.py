@@ -23,6 +23,7 @@ from assets.insights.report import insight_assets
 from assets.insights.response_curves import response_assets
 from assets.models.comparisons import comparison_assets
 from assets.models.demand import model_assets
+from assets.models.drift import drift_assets
 from assets.models.feature_uses import feature_use_assets
 from assets.models.gate import gate_assets
 from assets.models.study import study_assets
@@ -31,8 +32,8 @@ from assets.silver import silver_assets
 
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
-    totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, driver_assets,
-    response_assets, promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
+    totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, drift_assets,
+    driver_assets, response_assets, promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
 )  # fmt: skip
 
 

@@ -15,7 +15,9 @@ import polars as pl
 from assets.graph import Graph, NoWeekOver
 from ml.censoring import CENSORING
 from ml.features import FEATURE_KEY
+from ml.forecaster import CalibratedModel
 from ml.packaging import ENVIRONMENT, load_bundle
+from ml.reference_rows import FORMAT, FORMAT_VERSION, REFERENCE, reference_rows
 from ml.splits import Fold, SeriesTooShort, rolling_origin
 from ml.study import folds_before
 from ml.training import TrainConfig
@@ -35,10 +37,13 @@ def bundle_path(settings: Settings, version: str) -> Path:
     return settings.artifacts / "models" / version
 
 
-def bundle_manifest(training_set: Mapping[str, object]) -> dict[str, object]:
-    """What is packed with a model: its training set's row, and the environment of the fit."""
+def bundle_manifest(
+    training_set: Mapping[str, object], fitted: CalibratedModel, rows: pl.DataFrame
+) -> dict[str, object]:
+    """What is packed with a model: its training set's row, the environment of the fit, rows with their forecasts."""
     made_from = {name: str(value) for name, value in training_set.items()}
-    return {**made_from, ENVIRONMENT: training_environment()}
+    reference = {FORMAT: FORMAT_VERSION, REFERENCE: reference_rows(fitted, rows)}
+    return {**made_from, ENVIRONMENT: training_environment(), **reference}
 
 
 def fallback_of(settings: Settings, version: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ PROGRAMS = (
     "demand",
     "demand_limits",
     "demo",
+    "drift",
     "elasticity",
     "features",
     "ingest",

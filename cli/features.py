@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.session import session
+from ml.champions import champion_at
 from ml.feature_uses import declared_features
 from ml.features import FEATURE_SET
 
@@ -31,15 +32,11 @@ def features(
         stop(f"There is no feature {name!r} in {FEATURE_SET}.{meant}", WRONG_USE)
     with session() as opened:
         uses = opened.lake.read("models.feature_uses") if opened.lake.exists("models.feature_uses") else None
-        champion = _champion(opened.lake.read("models.champion_history")) if uses is not None else None
+        champion = champion_at(opened.lake.read("models.champion_history")) if uses is not None else None
     if name is None:
         _show_all(list(declared.values()), uses, champion, as_json=as_json)
     else:
         _show_one(declared[name], uses, champion, as_json=as_json)
-
-
-def _champion(history: pl.DataFrame) -> str | None:
-    return None if history.is_empty() else history.sort("ordinal")["model_version"][-1]
 
 
 def _show_all(declared: Sequence[Declared], uses: pl.DataFrame | None, champion: str | None, *, as_json: bool) -> None:

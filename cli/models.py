@@ -14,6 +14,7 @@ from cli.output import JSON_OPTION, WRONG_USE, command, instant_of, out, print_j
 from cli.session import session
 from ml.backtest import MODEL
 from ml.baselines import SIMPLE_RULE
+from ml.champions import champion_at
 from ml.totals import ALL
 
 forecast = typer.Typer(help="Issued forecasts.")
@@ -29,7 +30,7 @@ def champion(
     with session() as opened:
         rows = opened.lake.read("models.champion_history").sort("model_name", "ordinal").drop("evidence")
     rows = rows if instant is None else rows.filter(pl.col("decided_as_of") <= instant)
-    reigning = rows["model_version"][-1] if rows.height else None
+    reigning = champion_at(rows)
     if as_json:
         print_json({"champion": reigning, "history": rows.to_dicts()})
         return
@@ -38,8 +39,9 @@ def champion(
     for row in rows.iter_rows(named=True):
         version = row["model_version"] or "no model"
         out.print(
-            f"{row['decided_as_of']:%Y-%m-%d}  {row['model_name']}  {row['decision']:<9} {version[:12]}  "
-            + "; ".join(row["reasons"]),
+            f"{row['decided_as_of']:%Y-%m-%d}  {row['model_name']}  {row['decision']:<11} {version[:12]}  "
+            + "; ".join(row["reasons"])
+            + (f" ({row['decided_by']})" if row["decided_by"] else ""),
             highlight=False,
             soft_wrap=True,
         )

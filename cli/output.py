@@ -23,6 +23,8 @@ from rich.console import Console
 from checks.contracts.loader import ContractError
 from ml.actions_limits import Refused
 from ml.frame_checks import BadFrame
+from ml.packaging import BundleError
+from ml.training import FeatureMismatch
 from resources.backup import ArchiveError
 from resources.dbt import DbtError
 from resources.fixes import FixError
@@ -40,8 +42,9 @@ SAYS_NO, WRONG_USE = 1, 2
 _STDOUT, _STDERR = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
-    ArchiveError, BadFrame, ContractError, DbtError, FixError, FormatError, Locked, LookupError, MappingError,
-    Refused, RotationPending, SettingsError, SourceFileError, SparkServerError, ToolchainError,
+    ArchiveError, BadFrame, BundleError, ContractError, DbtError, FeatureMismatch, FixError, FormatError, Locked,
+    LookupError, MappingError, Refused, RotationPending, SettingsError, SourceFileError, SparkServerError,
+    ToolchainError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

@@ -10,6 +10,7 @@ from rich.table import Table
 from checks.asset_checks.freshness import late_sources
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import Session, session
+from ml.champions import changes
 from resources.ages import table_ages
 from resources.inventory import holdings
 
@@ -54,10 +55,10 @@ def lake_status(opened: Session, *, with_digests: bool) -> dict[str, Any]:
 
 
 def champions(opened: Session) -> dict[str, Any]:
-    """Model name -> version of the champion and the clock at which it was promoted."""
+    """Model name -> version of the champion and the clock since which it is in charge."""
     if not opened.lake.exists("models.champion_history"):
         return {}
-    history = opened.lake.read("models.champion_history", where="decision = 'promoted'").sort("model_name", "ordinal")
+    history = changes(opened.lake.read("models.champion_history"))
     return {
         row["model_name"]: {"model_version": row["model_version"], "since": row["decided_as_of"]}
         for row in history.iter_rows(named=True)

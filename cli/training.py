@@ -137,7 +137,7 @@ def rebuilt_model(opened: Session, row: dict[str, Any], times: int) -> dict[str,
             if versions[-1] != row["model_version"]:
                 differs += differing_parts(fitted, kept.get("files", {}))  # type: ignore[arg-type]  JSON
             elif not kept:
-                save_bundle(folder, fitted, bundle_manifest(source))
+                save_bundle(folder, fitted, bundle_manifest(source, fitted, rows))
     recorded = kept.get(ENVIRONMENT)
     return {
         "model_version": row["model_version"],

@@ -38,6 +38,8 @@ _CONTENT_FILES = (MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE)
 _VOLATILE_METADATA = ("train_finish_time", "model_guid")
 _RESERVED = ("files", "model_version")
 ENVIRONMENT = "environment"
+# Of the first save, and no part of what a model is.
+_FIRST_SAVE = (ENVIRONMENT, "format_version", "reference_rows")
 
 
 class BundleError(ValueError):
@@ -85,8 +87,8 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
         folder: where the bundle goes; it appears complete or not at all.
         fitted: the model with its calibration and fallback.
         manifest: how the model came about (JSON values; training set, config, data version, `environment` of the fit).
-            `files` and `model_version` are added. The environment of the first save stays: the same bytes may be made
-            in another.
+            `files` and `model_version` are added. Environment, format and reference rows of the first save stay: the
+            same bytes may be made in another environment, and by an older release.
 
     Raises:
         BundleError: the folder holds something else already, or the manifest uses a reserved name.
@@ -102,6 +104,9 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
         _require_same(folder, contents)
         return version
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        # Of a save that was killed; one process saves at a time.
+        shutil.rmtree(left)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name, content in contents.items():
@@ -204,16 +209,16 @@ def _sha256(content: bytes) -> str:
 
 def _require_same(folder: Path, contents: Mapping[str, bytes]) -> None:
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    wanted = {**contents, MANIFEST_FILE: _without_environment(contents[MANIFEST_FILE])}
+    wanted = {**contents, MANIFEST_FILE: _lasting(contents[MANIFEST_FILE])}
     if MANIFEST_FILE in found:
-        found[MANIFEST_FILE] = _without_environment(found[MANIFEST_FILE])
+        found[MANIFEST_FILE] = _lasting(found[MANIFEST_FILE])
     if found != wanted:
         differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise BundleError(f"{folder} exists with other content in {differing}; a bundle is never overwritten.")
 
 
-def _without_environment(manifest: bytes) -> bytes:
-    return _json_bytes({name: value for name, value in json.loads(manifest).items() if name != ENVIRONMENT})
+def _lasting(manifest: bytes) -> bytes:
+    return _json_bytes({name: value for name, value in json.loads(manifest).items() if name not in _FIRST_SAVE})
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -125,6 +125,10 @@ class Settings(BaseModel):
     threads: int = Field(default=2, ge=1)
     token_key: SecretStr | None = None
     new_token_key: SecretStr | None = None
+    webhook_url: SecretStr | None = None
+    slack_url: SecretStr | None = None
+    pagerduty_key: SecretStr | None = None
+    pagerduty_url: str | None = None
     lake: Lake
     loaded_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
@@ -183,6 +187,10 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_THREADS": "threads",
     "LIFTLAKE_TOKEN_KEY": "token_key",
     "LIFTLAKE_NEW_TOKEN_KEY": "new_token_key",
+    "LIFTLAKE_WEBHOOK_URL": "webhook_url",
+    "LIFTLAKE_SLACK_URL": "slack_url",
+    "LIFTLAKE_PAGERDUTY_KEY": "pagerduty_key",
+    "LIFTLAKE_PAGERDUTY_URL": "pagerduty_url",
 }
 
 

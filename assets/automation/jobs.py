@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from assets.graph import KEPT_TAG, Graph
 
 WHOLE_GRAPH = "whole_graph"
-INGEST, WEEKS, CI = "ingest_files", "rebuild_weeks", "ci_sample"
+INGEST, WEEKS, RETRAIN, CI = "ingest_files", "rebuild_weeks", "retrain", "ci_sample"
 OWNERS = ["team:data-platform"]
 
 
@@ -27,6 +27,12 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(INGEST, bronze, owners=OWNERS, description="Ingests files that are not in the ledger yet."),
         dg.define_asset_job(WEEKS, tables, owners=OWNERS, description="Rebuilds silver and gold for a range of weeks."),
+        dg.define_asset_job(
+            RETRAIN,
+            dg.AssetSelection.groups("models", "forecasts"),
+            owners=OWNERS,
+            description="Searches hyper-parameters anew, trains, judges by the gate and issues the newest week again.",
+        ),
         dg.define_asset_job(
             CI,
             everything,

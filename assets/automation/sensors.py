@@ -1,4 +1,4 @@
-"""The landing folder: files that arrive are ingested, then the weeks they touch are rebuilt.
+"""Sensors: files that arrive are ingested and the weeks they touch rebuilt; what drift asks for is trained.
 
 Belongs here: when to ask for runs. Does not belong here: reading files (bronze). What was ingested is decided by
 content in the ledger and what was asked for by run keys; the cursor only remembers sizes, so that a lost cursor adds
@@ -12,24 +12,60 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.automation.jobs import INGEST, WEEKS
+from assets.automation.jobs import INGEST, RETRAIN, WEEKS
 from assets.automation.runs import END_TAG, START_TAG
 from assets.graph import FIRST_WEEK, LAST_WEEK, Graph
+from ml.drift_decisions import Response
 from resources.deliveries import matching_files
 from resources.mapping import SourceMapping
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
 # How many past ingests a tick looks at for weeks that were not asked for yet.
 INGESTS_LOOKED_AT = 20
+DECISIONS = dg.AssetKey(["models", "drift_decisions"])
+DECISIONS_LOOKED_AT = 20
 Sizes = Mapping[str, tuple[int, int]]
 
 
 def sensors(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
-    """The landing sensor and the one sensor that evaluates automation conditions. Both start stopped."""
+    """The landing sensor, that of drift, and the one that evaluates automation conditions. All start stopped."""
     automation = dg.AutomationConditionSensorDefinition(
         "automation", target=dg.AssetSelection.all(), run_tags={"requested_by": "automation"}
     )
-    return [_landing(graph, [job for job in jobs if job.name in {INGEST, WEEKS}]), automation]
+    by_name = {job.name: job for job in jobs}
+    return [_landing(graph, [by_name[INGEST], by_name[WEEKS]]), _drift_response(by_name[RETRAIN]), automation]
+
+
+def _drift_response(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="drift_response",
+        job=job,
+        minimum_interval_seconds=60,
+        description="Trains anew where a drift decision asks for it, once for each decision; the gate decides.",
+    )
+    def drift_response(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        weeks = requested_weeks(context.instance)
+        tags = {"requested_by": "drift_response"}
+        requests = [dg.RunRequest(run_key=f"retrain-{week}", partition_key=week, tags=tags) for week in weeks]
+        return dg.SensorResult(run_requests=requests)
+
+    return drift_response
+
+
+def requested_weeks(instance: dg.DagsterInstance) -> list[str]:
+    """The weeks whose newest published drift decision asks for a retraining, oldest first.
+
+    A decision counts once the run that made it has succeeded, its contract check included; made again, the later one
+    counts. The run key keeps each week to one request.
+    """
+    found = instance.fetch_materializations(DECISIONS, limit=DECISIONS_LOOKED_AT)
+    newest: dict[str, bool] = {}
+    for record in found.records:
+        run = instance.get_run_by_id(record.run_id)
+        made = record.asset_materialization.metadata if record.asset_materialization else {}
+        if run is not None and run.status == dg.DagsterRunStatus.SUCCESS and "week" in made:
+            newest.setdefault(str(made["week"].value), made["response"].value == Response.RETRAIN)
+    return sorted(week for week, is_requested in newest.items() if is_requested)
 
 
 def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:

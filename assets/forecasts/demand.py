@@ -14,6 +14,7 @@ from assets.graph import Graph, materialise
 from ml.backtest import OUTCOME_SLICES, is_promotion
 from ml.baselines import BASELINES
 from ml.censoring import CENSORING, is_believed
+from ml.champions import champion_at
 from ml.digest import canonical_digest
 from ml.evaluation import sliced_metrics
 from ml.features import FEATURE_KEY, HORIZON, TARGET_WEEK
@@ -22,6 +23,7 @@ from ml.frame_checks import SERIES_KEY
 from ml.intervals import apply
 from ml.labels import mature
 from ml.packaging import load_bundle
+from ml.reference_rows import require_reference
 from ml.scoring import ISSUE_WEEK as ISSUE
 from ml.scoring import score
 from ml.splits import SeriesTooShort, rolling_origin
@@ -35,6 +37,7 @@ ML = PROJECT_ROOT / "ml"
 CALIBRATION_LOOKS_BACK = 13 * WEEK
 CODE = [
     ML / "packaging.py",
+    ML / "reference_rows.py",
     ML / "forecaster.py",
     ML / "intervals.py",
     ML / "baselines.py",
@@ -73,18 +76,19 @@ def _forecasts(graph: Graph) -> dg.AssetsDefinition:
 
 
 def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
-    """All forecasts of one issue week: the champion's, where there was one by then, and the baselines'.
+    """All forecasts of one issue week: the champion's, where there is one, and the baselines'.
 
     Raises:
         LookupError: the week has no features.
     """
     at = graph.week_end(week)
     features = lake.read("gold.demand_features", where=f"week_start_date = DATE'{week}'").sort(FEATURE_KEY)
-    decided = lake.read("models.champion_history", where="decision = 'promoted'").filter(pl.col("decided_as_of") <= at)
     if features.is_empty():
         raise LookupError(f"The week of {week} has no features: materialise gold.demand_features for it.")
-    version = None if decided.is_empty() else decided.sort("ordinal")["model_version"][-1]
+    version = champion_of_issue(graph, lake.read("models.champion_history"), week)
     bundle = None if version is None else load_bundle(graph.settings.artifacts / "models" / version, version)
+    if bundle is not None:
+        require_reference(bundle)
     measure = graph.settings.lake.forecast.measure if bundle is None else bundle.fitted.model.signature.measure
     recent = f"week_start_date > DATE'{week - CALIBRATION_LOOKS_BACK}'"
     labels = mature(lake.read("gold.demand_labels", where=recent), at)
@@ -107,6 +111,12 @@ def issue(lake: Lake, graph: Graph, week: date) -> pl.DataFrame:
     return pl.concat([*model, *baselines]).with_columns(
         issued_as_of=pl.lit(at).dt.cast_time_unit("us"), data_version=pl.lit(data_version)
     )
+
+
+def champion_of_issue(graph: Graph, history: pl.DataFrame, week: date) -> str | None:
+    """The model in charge while a week was the newest that is over: a rollback in the days after it counts."""
+    decided = history.filter(pl.col("decided_as_of") < graph.week_end(week + WEEK))
+    return champion_at(decided, max(graph.settings.as_of, graph.week_end(week)))
 
 
 def _baseline(

@@ -17,6 +17,7 @@ from assets.insights.analyst import analyst_name
 from assets.insights.content import COLUMNS, Champion, ReportContent, Scope
 from assets.insights.page import figures, render, render_analyst
 from ml.backtest import backtest_metrics
+from ml.champions import changes
 from ml.comparisons import comparisons
 from ml.fallback import as_issued
 from ml.features import FEATURE_KEY, TARGET_WEEK
@@ -111,8 +112,7 @@ def report_content(context: dg.AssetExecutionContext, lake: Lake, graph: Graph) 
     forecasts = issued.filter(pl.col("issue_week_start_date") == issue)
     earlier = issued.filter(pl.col("issue_week_start_date") < issue)
     totals = lake.read("forecasts.demand_totals", where=since)
-    promoted = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal").tail(1)
-    champion = _champion(promoted, graph.settings)
+    champion = _champion(changes(lake.read("models.champion_history")).tail(1), graph.settings)
     scored, backtest, compared = with_fallback(
         pl.read_parquet(evidence_path(graph.settings, newest_training_set(lake, graph)["training_set_id"])),
         lake.read("models.demand_backtest"),

@@ -52,6 +52,7 @@ LEARNING_CODE = [
         "evaluation_scaled",
         "backtest",
         "packaging",
+        "reference_rows",
         "young",
     )
 ]
@@ -172,7 +173,7 @@ def _model(graph: Graph) -> dg.AssetsDefinition:
         fitted = fit_as_recorded(rows, fold, measure, config, fallback)
         version = model_version(fitted)
         folder = bundle_path(graph.settings, version)
-        save_bundle(folder, fitted, bundle_manifest(manifest))
+        save_bundle(folder, fitted, bundle_manifest(manifest, fitted, rows))
         backtested = lake.read("models.demand_backtest", where=f"slice = 'all' AND method = '{MODEL}'")
         card = json.dumps(fallback, sort_keys=True) if fallback else None
         parameters = json.loads(config.to_json()) | ({"fallback": card} if card else {})

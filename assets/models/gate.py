@@ -1,10 +1,9 @@
 """Models: the gate, and the history of who was champion.
 
-Belongs here: what is compared with what, and the row that a decision leaves. Does not belong here: the decision itself
-(ml.promotion).
+Belongs here: what is compared with what, and the history with its decision. Does not belong here: the decision itself
+(ml.promotion), what may follow on what (ml.champions), the registry's alias, which follows publication.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,21 +13,29 @@ import polars as pl
 from assets.automation.conditions import weekly_after_close
 from assets.evidence import bundle_path, evidence_path, fallback_of, learning_rows, newest_training_set, too_young
 from assets.graph import Graph, materialise
+from checks.contracts.spark_schema import arrow_schema
 from ml.backtest import MODEL, SLICES
 from ml.baselines import BASELINES
+from ml.champions import champion_at, gate_row, require_linear, standing, withdrawn
 from ml.evaluation_scaled import VOLUME_CLASSES
 from ml.fallback import as_judged
 from ml.features import FEATURE_KEY
 from ml.packaging import load_bundle
 from ml.promotion import ROW_KEY, Decision, Thresholds, decide
+from resources.champions import HISTORY
 from resources.lake import Lake
-from resources.registry import MODEL_NAME, Registry
+from resources.registry import MODEL_NAME
 from resources.settings import PROJECT_ROOT
 
 ML = PROJECT_ROOT / "ml"
 # Where a challenger may not be surely worse, however good it is elsewhere.
 GUARDS = {name: SLICES[name] for name in ("promotion", "base", *VOLUME_CLASSES)}
-GATE_CODE = [ML / "promotion.py", ML / "fallback.py", PROJECT_ROOT / "assets" / "models" / "gate.py"]
+GATE_CODE = [
+    ML / "promotion.py",
+    ML / "champions.py",
+    ML / "fallback.py",
+    PROJECT_ROOT / "assets" / "models" / "gate.py",
+]
 
 
 def gate_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -40,39 +47,27 @@ def _gate(graph: Graph) -> dg.AssetsDefinition:
     @graph.asset(
         "models",
         "champion_history",
-        kinds={"python", "mlflow"},
+        kinds={"python"},
         code=GATE_CODE,
         deps=[("models", "demand_models"), ("models", "demand_backtest"), ("gold", "training_sets")],
         settings=[Thresholds()],
         condition=weekly_after_close(),
     )
-    def champion_history(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], registry: dg.ResourceParam[Registry]
-    ) -> dg.MaterializeResult:
-        manifest = newest_training_set(lake, graph)
-        challenger = lake.read("models.demand_models", where=f"training_set_id = '{manifest['training_set_id']}'")
-        history = _history(lake, graph)
-        champion = history.filter(pl.col("decision") == "promoted").tail(1)
-        reason = too_young(graph)
-        if reason is None:
-            scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
-            reigning = None if champion.is_empty() else champion["model_version"][0]
-            rival = None if reigning is None else _champion_rows(graph, manifest, scored, reigning)
-            version = challenger["model_version"][0]
-            decision = judge(scored, rival, fallback_of(graph.settings, version))
-        else:
-            decision, version = Decision(promoted=False, reasons=(reason,), evidence={}), None
-        row = _decision_row(graph, version, champion, history.height + 1, decision)
-        champion_version = row.filter(pl.col("decision") == "promoted")["model_version"].to_list()
+    def champion_history(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("models", "champion_history")
-        same = f"model_name = '{MODEL_NAME}' AND decided_as_of = {_instant(graph)}"
-        result = materialise(context, lake, graph, contract, row, where=same, metadata={
+        history, at = published_history(lake, graph), graph.week_end(graph.cutoff_week())
+        start = standing(history, at)
+        if start.is_settled:
+            reason = "Later decisions rest on the one of this week: it stays."
+            return materialise(context, lake, graph, contract, history, metadata={"decision": reason})
+        challenger, decision = _decide(lake, graph, start.before)
+        row = gate_row(MODEL_NAME, start.before, at, challenger, decision)
+        rows = pl.concat([start.before, row], how="diagonal_relaxed")
+        require_linear(rows)
+        return materialise(context, lake, graph, contract, rows, metadata={
             "decision": row["decision"][0],
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
         })  # fmt: skip
-        for version in champion_version:
-            registry.project_champion(version)
-        return result
 
     return champion_history
 
@@ -106,17 +101,27 @@ def _judge(scored: pl.DataFrame, rival: pl.DataFrame | None) -> Decision:
     return decide(own, rival, shared, Thresholds(), GUARDS)
 
 
-def _instant(graph: Graph) -> str:
-    return f"TIMESTAMP'{graph.week_end(graph.cutoff_week()):%Y-%m-%d %H:%M:%S}'"
+def published_history(lake: Lake, graph: Graph) -> pl.DataFrame:
+    """All published decisions, in order; no row before the first."""
+    if lake.exists(HISTORY):
+        return lake.read(HISTORY).sort("ordinal")
+    return pl.DataFrame(arrow_schema(graph.contract("models", "champion_history")).empty_table())
 
 
-def _history(lake: Lake, graph: Graph) -> pl.DataFrame:
-    """All decisions before the one at the lake's clock, in order; empty at first."""
-    if not lake.exists("models.champion_history"):
-        contract = graph.contract("models", "champion_history")
-        lake.ensure_table(contract)
-        return lake.query(f"SELECT * FROM {contract.audit_name} WHERE FALSE")
-    return lake.read("models.champion_history", where=f"decided_as_of < {_instant(graph)}").sort("ordinal")
+def _decide(lake: Lake, graph: Graph, before: pl.DataFrame) -> tuple[str | None, Decision]:
+    """The challenger at the lake's clock, and the gate's decision about it."""
+    reason = too_young(graph)
+    if reason is not None:
+        return None, Decision(promoted=False, reasons=(reason,), evidence={})
+    manifest = newest_training_set(lake, graph)
+    challenger = lake.read("models.demand_models", where=f"training_set_id = '{manifest['training_set_id']}'")
+    version, champion = challenger["model_version"][0], champion_at(before)
+    if version in withdrawn(before):
+        reason = "It was rolled back; only `liftlake rollback --to` puts it in charge again."
+        return version, Decision(promoted=False, reasons=(reason,), evidence={})
+    scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
+    rival = None if champion is None else _champion_rows(graph, manifest, scored, champion)
+    return version, judge(scored, rival, fallback_of(graph.settings, version))
 
 
 def _champion_rows(graph: Graph, manifest: dict, scored: pl.DataFrame, version: str) -> pl.DataFrame:
@@ -131,24 +136,3 @@ def _champion_rows(graph: Graph, manifest: dict, scored: pl.DataFrame, version: 
     rows = features.join(keys.select(*FEATURE_KEY), on=list(FEATURE_KEY), how="semi")
     forecasts = bundle.fitted.forecast(rows).select(*FEATURE_KEY, "p10", "p50", "p90")
     return keys.join(forecasts, on=list(FEATURE_KEY)).rename({"week_start_date": "cutoff_week_start_date"})
-
-
-def _decision_row(
-    graph: Graph, challenger: str | None, champion: pl.DataFrame, ordinal: int, decision: Decision
-) -> pl.DataFrame:
-    """One row of the champion history; the version is the champion after the decision, null while there is none."""
-    previous = champion["model_version"][0] if champion.height else None
-    promoted = decision.promoted and challenger != previous
-    return pl.DataFrame(
-        {
-            "model_name": [MODEL_NAME],
-            "ordinal": [ordinal],
-            "model_version": [challenger if promoted else previous],
-            "previous_model_version": [previous],
-            "decision": ["promoted" if promoted else "kept"],
-            "decided_as_of": [graph.week_end(graph.cutoff_week())],
-            "reasons": [list(decision.reasons)],
-            "evidence": [json.dumps(dict(decision.evidence), sort_keys=True)],
-        },
-        schema_overrides={"model_version": pl.String, "previous_model_version": pl.String},
-    )

@@ -9,6 +9,7 @@ import polars as pl
 from assets.automation.conditions import weekly_after_close
 from assets.evidence import TOTALS_CODE, evidence_path, fallback_of, newest_training_set
 from assets.graph import Graph, materialise
+from ml.champions import champion_at
 from ml.fallback import as_issued
 from ml.totals_ranges import wape_by_level
 from ml.totals_tables import totals_backtest as expected_in_tests
@@ -36,10 +37,10 @@ def totals_backtest_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     def totals_backtest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         manifest = newest_training_set(lake, graph)
         scored = pl.read_parquet(evidence_path(graph.settings, manifest["training_set_id"]))
-        champion = lake.read("models.champion_history", where="decision = 'promoted'").sort("ordinal")["model_version"]
-        if len(champion):
+        champion = champion_at(lake.read("models.champion_history"))
+        if champion is not None:
             # A group is scaled by what its issuer measured.
-            scored = as_issued(scored, fallback_of(graph.settings, champion[-1]))
+            scored = as_issued(scored, fallback_of(graph.settings, champion))
         rows = expected_in_tests(scored, lake.read("gold.demand_series"), measure)
         errors = wape_by_level(rows)
         # The model's where it was tested, else the simple rule's.

@@ -49,9 +49,9 @@ def test_the_graph_is_the_recorded_one(definitions: dg.Definitions):
 def test_jobs_schedules_and_sensors(definitions: dg.Definitions):
     repository = definitions.get_repository_def()
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert names == {"whole_graph", "ingest_files", "rebuild_weeks", "ci_sample"}
+    assert names == {"whole_graph", "ingest_files", "rebuild_weeks", "retrain", "ci_sample"}
     assert [schedule.name for schedule in repository.schedule_defs] == ["weekly"]
-    assert {sensor.name for sensor in repository.sensor_defs} == {"landing_folder", "automation"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"landing_folder", "drift_response", "automation"}
 
 
 def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead(

@@ -126,10 +126,10 @@ def test_the_whole_lake_is_looked_at(lake: Lake, written: Path, tmp_path: Path):
 def history(contract: Contract, *versions: str) -> pl.DataFrame:
     return pl.DataFrame([
         {"model_name": "demand", "ordinal": number, "model_version": version, "previous_model_version": None,
-         "decision": "promoted", "decided_as_of": datetime(2017, 1, number, tzinfo=UTC), "reasons": ["r"],
-         "evidence": "{}"}
+         "decision": "promoted", "decided_as_of": datetime(2017, 1, number, tzinfo=UTC),
+         "decided_by": None, "reasons": ["r"], "evidence": "{}"}
         for number, version in enumerate(versions, start=1)
-    ], schema_overrides={"previous_model_version": pl.String})  # fmt: skip
+    ], schema_overrides={"previous_model_version": pl.String, "decided_by": pl.String})  # fmt: skip
 
 
 def test_an_alias_off_its_history_is_named_and_mended(lake: Lake, tmp_path: Path):

@@ -1,13 +1,40 @@
-"""How issued forecasts turned out: censored outcomes count, and are told apart."""
+"""Who issues, and how it turned out: censored outcomes count, and are told apart."""
 
 from __future__ import annotations
 
-import polars as pl
+from datetime import UTC, date, datetime
 
-from assets.forecasts.demand import accuracy
+import polars as pl
+import pytest
+
+from assets.forecasts.demand import accuracy, champion_of_issue
+from definitions import build_graph
 from ml.features import compute_features
 from ml.labels import build_labels
+from resources.settings import load_settings
 from tests.unit.ml.demand_data import make_demand
+
+
+@pytest.mark.parametrize(
+    ("clock", "week", "champion"),
+    [
+        ("2017-12-04T05:00:00Z", date(2017, 11, 27), "a"),
+        # A rollback in the days after counts for the newest issue, and no longer once the next week is over.
+        ("2017-12-07T09:00:00Z", date(2017, 11, 27), "b"),
+        ("2017-12-11T05:00:00Z", date(2017, 11, 27), "b"),
+        ("2017-12-11T05:00:00Z", date(2017, 12, 4), "c"),
+        ("2017-12-11T05:00:00Z", date(2017, 11, 20), None),
+    ],
+)
+def test_an_issue_is_by_the_champion_of_its_days(clock: str, week: date, champion: str | None):
+    graph = build_graph(load_settings({"LIFTLAKE_AS_OF": clock}))
+    decided = [
+        datetime(2017, 12, 4, 5, tzinfo=UTC),
+        datetime(2017, 12, 6, 9, tzinfo=UTC),
+        datetime(2017, 12, 11, 5, tzinfo=UTC),
+    ]
+    history = pl.DataFrame({"ordinal": [1, 2, 3], "decided_as_of": decided, "model_version": ["a", "b", "c"]})
+    assert champion_of_issue(graph, history, week) == champion
 
 
 def test_censored_outcomes_are_scored_with_all_others_and_apart():

@@ -150,6 +150,9 @@ def test_impact_names_features_models_and_forecasts(
             "models.demand_models",
             "models.feature_uses",
             "models.champion_history",
+            "models.reference_histograms",
+            "models.drift_statistics",
+            "models.drift_decisions",
         },
         "forecasts": {"forecasts.demand_forecasts", "forecasts.demand_totals", "forecasts.forecast_accuracy"},
         "insights": {

@@ -60,6 +60,14 @@ def test_saving_twice_changes_nothing_and_other_content_is_refused(fitted: Calib
         save_bundle(folder, fitted, {"model_version": "mine"})
 
 
+def test_what_a_killed_save_left_is_gone_with_the_next(fitted: CalibratedModel, tmp_path: Path) -> None:
+    left = tmp_path / "models" / ".bundle.x7d2"
+    left.mkdir(parents=True)
+    (left / "model.cbm").write_bytes(b"half")
+    save_bundle(tmp_path / "models" / "bundle", fitted, MANIFEST)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["bundle"]
+
+
 def test_a_bundle_holds_data_only(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "calibration.json", "manifest.json", "model.cbm", "signature.json",

@@ -1,0 +1,128 @@
+"""Telling people: incidents and requests to a log, a webhook, Slack and PagerDuty.
+
+Belongs here: what a message says to each channel, and that each gets it at least once. Does not belong here: what is
+worth a message.
+
+A message has an id of what it is about. The log in the home says which channel took which id: what was taken is not
+sent again, and what could not be delivered goes out with the next message. Receivers tell repeats by the id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, TextIO
+
+from resources.locks import file_lock
+from resources.settings import Settings
+
+PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
+_TIMEOUT_SECONDS = 10
+_HTTP_OK = range(200, 300)
+_log = logging.getLogger("liftlake.notifier")
+Kind = Literal["incident", "request"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told.
+
+    Attributes:
+        subject: what it is about, unique: it makes the id, so that telling it again is no second message.
+        kind: an incident has to be looked at; a request says what Liftlake itself is about to do.
+        summary: one sentence.
+        reasons: what was found.
+        table, owner: whose it is.
+        runbook: path of the page that says what to do.
+    """
+
+    subject: str
+    kind: Kind
+    summary: str
+    reasons: tuple[str, ...]
+    table: str
+    owner: str
+    runbook: str
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.subject.encode()).hexdigest()[:32]
+
+
+def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
+    """Send what was not taken yet to every channel that is set; returns sentences about what could not be delivered.
+
+    Nothing raises: work does not fail because somebody could not be told. Neither the log nor a sentence names the
+    address of a channel, which is a secret.
+    """
+    path = settings.home / "notifications.jsonl"
+    failed: list[str] = []
+    with file_lock(path.with_suffix(".lock"), wait_seconds=60, busy="Another process is sending notifications."):
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        taken = {(entry["id"], entry["channel"]) for entry in entries}
+        known = {entry["id"]: entry["message"] for entry in entries if entry["channel"] == "log"}
+        fresh = [message for message in messages if message.id not in known]
+        with path.open("a", encoding="utf-8") as log:
+            for message in fresh:
+                _note(log, message.id, "log", asdict(message))
+                _log.warning("%s: %s (%s, %s)", message.kind, message.summary, message.owner, message.runbook)
+            pending = [_message(content) for content in known.values()] + fresh
+            for identity, channel, url, body in _deliveries(settings, pending, taken):
+                problem = _post(url, body)
+                if problem is None:
+                    _note(log, identity, channel, {})
+                else:
+                    failed.append(f"{channel} did not take {identity}: {problem}; it goes out with the next message.")
+    return failed
+
+
+def _message(content: dict) -> Message:
+    return Message(**{**content, "reasons": tuple(content["reasons"])})
+
+
+def _note(log: TextIO, identity: str, channel: str, message: dict) -> None:
+    log.write(json.dumps({"id": identity, "channel": channel, "message": message}, sort_keys=True) + "\n")
+    log.flush()
+
+
+def _deliveries(
+    settings: Settings, messages: Sequence[Message], taken: set[tuple[str, str]]
+) -> Iterator[tuple[str, str, str, dict]]:
+    """Id, channel, address and body of everything that a channel has not taken."""
+    for message in messages:
+        text = f"{message.summary} ({message.table}, {message.owner}; see {message.runbook})"
+        if settings.webhook_url and (message.id, "webhook") not in taken:
+            yield message.id, "webhook", settings.webhook_url.get_secret_value(), {"id": message.id, **asdict(message)}
+        if settings.slack_url and (message.id, "slack") not in taken:
+            lines = "\n".join(f"• {reason}" for reason in message.reasons)
+            yield message.id, "slack", settings.slack_url.get_secret_value(), {"text": f"{text}\n{lines}"}
+        if settings.pagerduty_key and message.kind == "incident" and (message.id, "pagerduty") not in taken:
+            event = {
+                "summary": text,
+                "source": "liftlake",
+                "severity": "error",
+                "component": message.table,
+                "custom_details": {"reasons": list(message.reasons), "owner": message.owner},
+            }
+            key = settings.pagerduty_key.get_secret_value()
+            body = {"routing_key": key, "event_action": "trigger", "dedup_key": message.id, "payload": event}
+            yield message.id, "pagerduty", settings.pagerduty_url or PAGERDUTY_EVENTS, body
+
+
+def _post(url: str, body: dict) -> str | None:
+    """Send one JSON object; why it was not taken, None when it was."""
+    try:
+        request = urllib.request.Request(  # noqa: S310  the address is a setting
+            url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return None if answer.status in _HTTP_OK else f"HTTP {answer.status}"
+    except urllib.error.HTTPError as error:
+        return f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        return type(error).__name__
