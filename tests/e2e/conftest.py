@@ -1,10 +1,11 @@
-"""The lake of the sample, driven through the command line: one for each module that asks for it."""
+"""The lake of the sample, driven through the command line: one for the modules that tell its story."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,16 @@ class SampleLake(CommandLake):
         return Path(self.variables["LIFTLAKE_SOURCE_FILES"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleLake]:
     folder = tmp_path_factory.mktemp("sample")
     write_sample(load_settings(), folder / "files")
     lake = SampleLake(folder / "home", {"LIFTLAKE_SOURCE_FILES": str(folder / "files")})
     yield lake
     lake.liftlake("down")
+
+
+@pytest.fixture(scope="session")
+def built(sample: SampleLake) -> dict[str, Any]:
+    """What the first `demo` says."""
+    return sample.liftlake("demo")
