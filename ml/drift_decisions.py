@@ -85,7 +85,8 @@ def decide(windows: Sequence[Window], requested: Sequence[date], policy: Policy)
 
     Returns:
         Broken data is an incident, and no window with broken data counts as drift. Drift of the realised error comes
-        before drift of the inputs; seen in too few windows either is a blip.
+        before drift of the inputs, which has to be of one and the same column; seen in too few windows either is a
+        blip.
     """
     recent = windows[-policy.windows :]
     newest = recent[-1]
@@ -93,7 +94,7 @@ def decide(windows: Sequence[Window], requested: Sequence[date], policy: Policy)
         return DriftDecision(Cause.DATA_FAULT, Response.INCIDENT, newest.faults, (newest.week,))
     sound = [window for window in recent if not window.faults]
     concept = [item.week for item in sound if item.error_p is not None and item.error_p <= policy.error_level]
-    covariate = [item.week for item in sound if item.drifted]
+    covariate = _drifted_weeks(sound, newest)
     for cause, weeks in ((Cause.CONCEPT, concept), (Cause.COVARIATE, covariate)):
         if newest.week in weeks and len(weeks) >= policy.needed:
             return _requested(cause, weeks, newest, requested, policy)
@@ -102,6 +103,12 @@ def decide(windows: Sequence[Window], requested: Sequence[date], policy: Policy)
         reason = f"Seen in {len(max(seen, key=len))} of {len(recent)} windows; {policy.needed} are needed."
         return DriftDecision(Cause.BLIP, Response.NOTHING, (reason, *_evidence(newest)), (newest.week,))
     return DriftDecision(Cause.NONE, Response.NOTHING, ("Nothing moved more than usual weeks do.",))
+
+
+def _drifted_weeks(windows: Sequence[Window], newest: Window) -> list[date]:
+    """The windows in which that column has drifted which, of those of the newest window, has most often."""
+    by_column = [[item.week for item in windows if name in item.drifted] for name in newest.drifted]
+    return max(by_column, key=len, default=[])
 
 
 def _requested(

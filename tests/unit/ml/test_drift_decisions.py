@@ -18,12 +18,12 @@ def week(number: int) -> date:
 
 
 def windows(*marks: str) -> list[Window]:
-    """A window per mark: . nothing, d drifted inputs, e more error, f broken data, b both drifted and broken."""
+    """A window per mark: . nothing, d a drifted input, o another, e more error, f broken data, b d and f."""
     return [
         Window(
             week(number),
             faults=("price is missing",) if mark in "fb" else (),
-            drifted=("price",) if mark in "db" else (),
+            drifted=("price",) if mark in "db" else ("share",) if mark == "o" else (),
             error_p=0.001 if mark == "e" else 0.5,
         )
         for number, mark in enumerate(marks)
@@ -36,6 +36,8 @@ CASES = {
     "....e": (Cause.BLIP, Response.NOTHING),
     "dd...": (Cause.NONE, Response.NOTHING),
     "..d.d": (Cause.COVARIATE, Response.RETRAIN),
+    "o.o.d": (Cause.BLIP, Response.NOTHING),
+    "d.o.o": (Cause.COVARIATE, Response.RETRAIN),
     "e...e": (Cause.CONCEPT, Response.RETRAIN),
     "d...e": (Cause.BLIP, Response.NOTHING),
     "dde.e": (Cause.CONCEPT, Response.RETRAIN),
