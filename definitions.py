@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from functools import partial
 
 import dagster as dg
 
@@ -56,11 +55,11 @@ def build_definitions(settings: Settings, overrides: Mapping[str, object] | None
 def _followed_by(graph: Graph) -> dict[str, Follow]:
     """What happens once a table is published."""
 
-    def decided(lake: Lake, registry: Registry) -> None:
-        project_champion(lake, registry)
+    def watched(lake: Lake, _registry: Registry) -> None:
         write_cards(graph, lake)
+        tell(graph, lake)
 
-    return {HISTORY: decided, DECISIONS: partial(tell, graph)}
+    return {HISTORY: project_champion, DECISIONS: watched}
 
 
 def _lake(settings: Settings) -> dg.ResourceDefinition:

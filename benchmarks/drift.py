@@ -11,7 +11,6 @@ and another release of a plotting library than the lake's, so `uv` makes an envi
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from benchmarks.program import Options, Stopwatch, progress, result
 from cli.output import WRONG_USE, stop
 from ml.drift import ks, psi, wasserstein
 from ml.histograms import Bins, histograms, make_bins
-from resources.settings import PROJECT_ROOT
+from resources.settings import PROJECT_ROOT, exported
 
 ROWS, REFERENCE_ROWS, COLUMNS, BINS, SEED = 5_000_000, 500_000, 40, 100, 20171204
 # What evidently calls drift by default.
@@ -109,6 +108,6 @@ def _rival(paths: list[Path]) -> dict[str, Any]:
     packages = [word for name in RIVAL for word in ("--with", name)]
     program = str(PROJECT_ROOT / "benchmarks" / "drift_rival.py")
     command = [str(UV), "run", "--quiet", "--no-project", "--python", sys.executable, *packages, "python", program]
-    quiet = {**os.environ, "DO_NOT_TRACK": "1"}
-    done = subprocess.run([*command, *map(str, paths)], stdout=subprocess.PIPE, text=True, check=True, env=quiet)
+    with exported("DO_NOT_TRACK", "1"):
+        done = subprocess.run([*command, *map(str, paths)], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -39,7 +39,7 @@ def card_path(settings: Settings, version: str) -> Path:
 
 
 def write_cards(graph: Graph, lake: Lake) -> None:
-    """Write the cards of the models that the newest decision is about."""
+    """Write the cards of the champion and of the newest model."""
     history = published_history(lake, graph)
     models = lake.read("models.demand_models", where=f"cutoff_week_start_date = DATE'{graph.cutoff_week()}'")
     for version in sorted({*models["model_version"], champion_at(history)} - {None}):
@@ -145,6 +145,8 @@ def _decisions(history: pl.DataFrame, version: str) -> str:
 
 
 def _features(lake: Lake, version: str) -> str:
+    if not lake.exists("models.feature_uses"):
+        return "models.feature_uses is not there yet.\n"
     uses = lake.read("models.feature_uses", where=f"model_version = '{version}'")
     ranked = uses.sort("importance_percent", "feature", descending=[True, False]).head(SHOWN_FEATURES)
     rows = [(r["feature"], f"{r['importance_percent']:.1f}", r["description"]) for r in ranked.iter_rows(named=True)]

@@ -10,7 +10,6 @@ from assets.graph import Graph
 from ml.drift_decisions import Response
 from resources.lake import Lake
 from resources.notifier import Message, notify
-from resources.registry import Registry
 
 DECISIONS = "models.drift_decisions"
 FEATURES = ("gold", "demand_features")
@@ -45,7 +44,7 @@ def _summary(row: dict) -> str:
     return f"The {row['model_name']} model is trained anew after the week of {row['week_start_date']}: {cause}."
 
 
-def tell(graph: Graph, lake: Lake, _registry: Registry) -> None:
+def tell(graph: Graph, lake: Lake) -> None:
     """Tell of what was decided; what a channel does not take is logged and goes out later."""
     for failure in notify(lake.settings, drift_messages(lake, graph)):
         _log.warning(failure)
