@@ -12,7 +12,8 @@ from assets.automation.sensors import sensors
 from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.models.card import write_cards
-from assets.models.responses import DECISIONS, tell
+from assets.models.drift import DECISIONS
+from assets.models.responses import tell
 from checks.asset_checks.audit import Follow, audit_checks
 from checks.asset_checks.freshness import freshness_checks
 from checks.contracts.loader import load_contracts

@@ -30,6 +30,7 @@ from ml.frame_checks import WEEK
 from ml.histograms import SUBJECT, bins_of, histograms, make_bins, merged
 from ml.packaging import Bundle, load_bundle
 from ml.training import QuantileModel, predict
+from resources.champions import HISTORY
 from resources.lake import Lake
 from resources.registry import MODEL_NAME
 from resources.settings import PROJECT_ROOT
@@ -41,7 +42,7 @@ CODE = [ML / f"{name}.py" for name in ("histograms", "drift", "drift_decisions")
 SCORE = "forecast_p50"
 # The calendar and the age of a series move by themselves, and a horizon is a question.
 MONITORED = [f.name for f in DEMAND_FEATURES if f.kernel not in ("calendar", "age") and f.name != HORIZON]
-HISTORY, REFERENCE, STATISTICS = "models.champion_history", "models.reference_histograms", "models.drift_statistics"
+REFERENCE, STATISTICS = "models.reference_histograms", "models.drift_statistics"
 DECISIONS = "models.drift_decisions"
 NO_MODEL = DriftDecision(Cause.NONE, Response.NOTHING, ("No model was in charge before this week.",))
 
@@ -91,7 +92,7 @@ def _statistics(graph: Graph) -> dg.AssetsDefinition:
     def drift_statistics(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("models", "drift_statistics")
         week = graph.cutoff_week()
-        version, rows = model_before(graph, lake, week), _nothing(graph, contract.name)
+        version, rows = in_charge_before(graph, lake.read(HISTORY), week), _nothing(graph, contract.name)
         if version is not None:
             rows = week_statistics(lake, graph, week, version)
         figures: dict[str, Any] = {
@@ -123,9 +124,12 @@ def _decisions(graph: Graph) -> dg.AssetsDefinition:
     def drift_decisions(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("models", "drift_decisions")
         week, policy = graph.cutoff_week(), Policy()
-        version = model_before(graph, lake, week)
-        found = windows(lake, graph, [week - timedelta(weeks=ago) for ago in reversed(range(policy.windows))])
-        made = NO_MODEL if version is None else decide(found, requests_before(lake, week), policy)
+        history = lake.read(HISTORY)
+        version, found, made = in_charge_before(graph, history, week), [], NO_MODEL
+        if version is not None:
+            weeks = [week - timedelta(weeks=ago) for ago in reversed(range(policy.windows))]
+            found = windows(lake, graph, history, weeks)
+            made = decide(found, requests_before(lake, week), policy)
         row = pl.DataFrame({
             "model_name": [MODEL_NAME],
             WEEK: [week],
@@ -148,10 +152,15 @@ def _decisions(graph: Graph) -> dg.AssetsDefinition:
     return drift_decisions
 
 
-def model_before(graph: Graph, lake: Lake, week: date) -> str | None:
-    """The model that was in charge before the gate judged the challenger of a week."""
-    history = lake.read(HISTORY).filter(pl.col("decided_as_of") < graph.week_end(week))
-    return champion_at(history)
+def in_charge_before(graph: Graph, history: pl.DataFrame, week: date) -> str | None:
+    """The model that was in charge before the gate judged the challenger of a week.
+
+    Args:
+        graph: of the lake.
+        history: models.champion_history.
+        week: first day of the business week.
+    """
+    return champion_at(history.filter(pl.col("decided_as_of") < graph.week_end(week)))
 
 
 def with_score(model: QuantileModel, features: pl.DataFrame) -> pl.DataFrame:
@@ -174,29 +183,22 @@ def week_statistics(lake: Lake, graph: Graph, week: date, version: str) -> pl.Da
     return drift(reference, current, DriftThresholds()).with_columns(model_version=pl.lit(version))
 
 
-def windows(lake: Lake, graph: Graph, weeks: list[date]) -> list[Window]:
-    """What was found in each of the weeks."""
+def windows(lake: Lake, graph: Graph, history: pl.DataFrame, weeks: list[date]) -> list[Window]:
+    """What was found in each of the weeks, and how the forecasts of it, made one week before, came true."""
     rows = lake.read(STATISTICS, where=f"{WEEK} >= DATE'{weeks[0]}'")
+    asked = f"{TARGET_WEEK} >= DATE'{weeks[0]}' AND {HORIZON} = 1 AND slice = 'all'"
+    losses = lake.read("forecasts.forecast_accuracy", [f"{TARGET_WEEK} AS week", "method", "pinball"], asked)
+    realised = dict(error_ratios(losses, MODEL, SIMPLE_RULE).iter_rows())
     found = []
     for week in weeks:
-        own = rows.filter(pl.col(WEEK) == week)
+        own, version = rows.filter(pl.col(WEEK) == week), in_charge_before(graph, history, week)
         broken = own.filter(pl.col("fault").is_not_null()).select(SUBJECT, "fault").rows()
         faults = tuple(f"{subject}: {fault}" for subject, fault in broken)
-        drifted = tuple(own.filter("is_drifted")[SUBJECT])
-        found.append(Window(week, faults, drifted, realised_error(lake, graph, week)))
+        error = None
+        if week in realised and version is not None:
+            error = error_drift(tested_errors(lake, graph, version), realised[week])
+        found.append(Window(week, faults, tuple(own.filter("is_drifted")[SUBJECT]), error))
     return found
-
-
-def realised_error(lake: Lake, graph: Graph, week: date) -> float | None:
-    """The chance that a usual week's forecasts err as much as those of `week`, made one week before, have."""
-    asked = f"target_week_start_date = DATE'{week}' AND {HORIZON} = 1 AND slice = 'all'"
-    losses = lake.read("forecasts.forecast_accuracy", ["target_week_start_date AS week", "method", "pinball"], asked)
-    now = error_ratios(losses, MODEL, SIMPLE_RULE)
-    version = model_before(graph, lake, week)
-    if now.is_empty() or version is None:
-        return None
-    usual = tested_errors(lake, graph, version)
-    return error_drift(usual, now["log_ratio"][0])
 
 
 def tested_errors(lake: Lake, graph: Graph, version: str) -> list[float]:

@@ -7,11 +7,11 @@ Belongs here: the message of a decision. Does not belong here: the decision (ml.
 import logging
 
 from assets.graph import Graph
+from assets.models.drift import DECISIONS
 from ml.drift_decisions import Response
 from resources.lake import Lake
 from resources.notifier import Message, notify
 
-DECISIONS = "models.drift_decisions"
 FEATURES = ("gold", "demand_features")
 RUNBOOK = "docs/runbooks/drift.md"
 # Weeks of decisions that are looked at for what was not told yet.
