@@ -139,6 +139,7 @@ def test_approved_once_and_edited_with_a_reason(lake: MarketLake, approved: pl.D
     assert exported.filter(pl.col("decision") == "edited")["note"].to_list() == ["the shelf is being rebuilt"]
 
 
+@pytest.mark.certify
 def test_a_log_survives_in_an_archive(lake: MarketLake, approved: pl.DataFrame, tmp_path: Path):
     archive = tmp_path / "lake.tar"
     lake.liftlake("backup", str(archive))

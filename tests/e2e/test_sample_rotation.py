@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import SampleLake
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 TOKEN_TABLES = ("dim_household", "fct_receipt_lines", "fct_offer_exposures", "fct_redemptions")
 NEW_KEY = "a-canary-of-a-key-that-must-be-nowhere"
 

@@ -30,16 +30,15 @@ from resources.lake import Lake, Provenance
 from resources.registry import MODEL_NAME, Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
-from tests.conftest import CERTIFY_TIMES
 from tests.integration.champion_calls import CALLED, back, killed_back, promote
 from tests.unit.ml.demand_data import make_demand
 from tests.unit.ml.prepared_data import SMALL
 
 pytestmark = pytest.mark.spark
 AT_ONCE, WEEKS, HORIZONS = 4, 49, (1, 2)
-# In CI a sixth of the calls, and the kills that leave most behind.
-CALLS = 50 if CERTIFY_TIMES > 1 else 8
-IN_CI = {("write", False), ("publish", False)}
+CALLS = 50
+# In CI one kill: that which leaves the alias behind.
+IN_CI = {("publish", False)}
 MADE_FROM = Provenance("made by this test")
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -202,6 +201,7 @@ def test_killed_on_its_way_there_is_one_truth_and_the_doctor_mends_the_alias(
     assert hall.history().height == history.height + is_published + 1
 
 
+@pytest.mark.certify
 def test_calls_at_once_leave_one_line(hall: Hall):
     start = hall.history().height
     with ProcessPoolExecutor(AT_ONCE, mp_context=SPAWN) as pool:
