@@ -62,6 +62,8 @@ def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
     """
     path = settings.home / "notifications.jsonl"
     failed: list[str] = []
+    if not messages and not path.exists():
+        return failed
     with file_lock(path.with_suffix(".lock"), wait_seconds=60, busy="Another process is sending notifications."):
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
         taken = {(entry["id"], entry["channel"]) for entry in entries}

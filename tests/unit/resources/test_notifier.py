@@ -145,3 +145,8 @@ def test_a_channel_that_is_set_later_gets_what_was_told_before(tmp_path: Path, r
     notify(settings_of(tmp_path), [INCIDENT, REQUEST])
     notify(settings_of(tmp_path, LIFTLAKE_SLACK_URL=receiver.url("slack")), [])
     assert [channel for channel, _ in receiver.got] == ["slack", "slack"]
+
+
+def test_nothing_to_tell_leaves_no_file(tmp_path: Path) -> None:
+    assert notify(settings_of(tmp_path), []) == []
+    assert list(tmp_path.iterdir()) == []
