@@ -57,8 +57,11 @@ class Message:
 def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
     """Send what was not taken yet to every channel that is set; returns sentences about what could not be delivered.
 
-    Nothing raises: work does not fail because somebody could not be told. Neither the log nor a sentence names the
-    address of a channel, which is a secret.
+    A channel that does not answer raises nothing: work does not fail because somebody could not be told. Neither the
+    log nor a sentence names the address of a channel, which is a secret.
+
+    Raises:
+        Locked: another process has been sending for a minute.
     """
     path = settings.home / "notifications.jsonl"
     failed: list[str] = []

@@ -25,7 +25,7 @@ from ml.drift import DriftThresholds, drift, error_drift, error_ratios
 from ml.drift_decisions import Cause, DriftDecision, Policy, Response, Window, decide
 from ml.evaluation import row_pinball
 from ml.fallback import as_issued
-from ml.features import DEMAND_FEATURES, HORIZON, TARGET_WEEK
+from ml.features import DEMAND_FEATURES, FEATURE_SET, HORIZON, TARGET_WEEK
 from ml.frame_checks import WEEK
 from ml.histograms import SUBJECT, bins_of, histograms, make_bins, merged
 from ml.packaging import Bundle, load_bundle
@@ -45,6 +45,11 @@ MONITORED = [f.name for f in DEMAND_FEATURES if f.kernel not in ("calendar", "ag
 REFERENCE, STATISTICS = "models.reference_histograms", "models.drift_statistics"
 DECISIONS = "models.drift_decisions"
 NO_MODEL = DriftDecision(Cause.NONE, Response.NOTHING, ("No model was in charge before this week.",))
+UNTESTED = DriftDecision(
+    Cause.NONE,
+    Response.NOTHING,
+    ("Not tested: of the training of the model in charge no reference was kept, or it takes other features.",),
+)
 
 
 def drift_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -129,7 +134,8 @@ def _decisions(graph: Graph) -> dg.AssetsDefinition:
         if version is not None:
             weeks = [week - timedelta(weeks=ago) for ago in reversed(range(policy.windows))]
             found = windows(lake, graph, history, weeks)
-            made = decide(found, requests_before(lake, week), policy)
+            is_tested = not lake.read(STATISTICS, [WEEK], f"{WEEK} = DATE'{week}'").is_empty()
+            made = decide(found, requests_before(lake, week), policy) if is_tested else UNTESTED
         row = pl.DataFrame({
             "model_name": [MODEL_NAME],
             WEEK: [week],
@@ -173,12 +179,16 @@ def with_score(model: QuantileModel, features: pl.DataFrame) -> pl.DataFrame:
 
 
 def week_statistics(lake: Lake, graph: Graph, week: date, version: str) -> pl.DataFrame:
-    """models.drift_statistics of one week against the training rows of a model; none where it has no reference."""
+    """models.drift_statistics of one week against the training rows of a model.
+
+    None where no reference was kept, or where the model takes other features than this release computes.
+    """
     reference = lake.read(REFERENCE, where=f"model_version = '{version}'").drop("model_version")
     rows = lake.read("gold.demand_features", where=f"{WEEK} = DATE'{week}'")
-    if reference.is_empty() or rows.is_empty():
+    model = _bundle(graph, version).fitted.model
+    if reference.is_empty() or rows.is_empty() or model.signature.feature_set != FEATURE_SET:
         return _nothing(graph, "drift_statistics")
-    scored = with_score(_bundle(graph, version).fitted.model, rows)
+    scored = with_score(model, rows)
     current = histograms(scored, bins_of(merged([reference])), WEEK)
     return drift(reference, current, DriftThresholds()).with_columns(model_version=pl.lit(version))
 

@@ -10,6 +10,7 @@ from assets.graph import Graph
 from assets.models.drift import DECISIONS
 from ml.drift_decisions import Response
 from resources.lake import Lake
+from resources.locks import Locked
 from resources.notifier import Message, notify
 
 FEATURES = ("gold", "demand_features")
@@ -46,5 +47,9 @@ def _summary(row: dict) -> str:
 
 def tell(graph: Graph, lake: Lake) -> None:
     """Tell of what was decided; what a channel does not take is logged and goes out later."""
-    for failure in notify(lake.settings, drift_messages(lake, graph)):
+    try:
+        failures = notify(lake.settings, drift_messages(lake, graph))
+    except Locked as busy:
+        failures = [str(busy)]
+    for failure in failures:
         _log.warning(failure)
