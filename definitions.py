@@ -33,9 +33,9 @@ def build_graph(settings: Settings) -> Graph:
     return Graph(settings, present(contracts, mapping.delivered), mapping, absent(contracts, mapping.delivered))
 
 
-def build_definitions(settings: Settings, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The whole graph of one lake; `overrides` replaces resources by name."""
-    graph = build_graph(settings)
+def build_definitions(graph: Graph, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The whole asset graph of one lake; `overrides` replaces resources by name."""
+    settings = graph.settings
     all_jobs = jobs()
     contracts = list(graph.contracts.values())
     return dg.Definitions(
@@ -75,4 +75,4 @@ def _lake(settings: Settings) -> dg.ResourceDefinition:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads: the graph of the lake that the environment names."""
-    return build_definitions(load_settings())
+    return build_definitions(build_graph(load_settings()))

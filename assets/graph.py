@@ -19,8 +19,9 @@ import polars as pl
 
 from checks.contracts.model import Column, Contract
 from ml.business_calendar import week_end_at
+from resources.commits import Provenance
 from resources.deliveries import source_files
-from resources.lake import Lake, Provenance
+from resources.lake import Lake
 from resources.mapping import WEEKDAYS, SourceMapping
 from resources.settings import PROJECT_ROOT, WEEK, Settings
 

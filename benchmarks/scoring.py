@@ -37,7 +37,8 @@ from ml.intervals import calibrate
 from ml.packaging import load_bundle, model_version, save_bundle
 from ml.scoring import ISSUE_WEEK, score
 from ml.training import FORECAST_COLUMNS, TrainConfig, fit, predict_raw
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 
 STORES, GROUPS, WEEKS, HORIZONS = 250, 25, 40, (1, 2, 3, 4)
 TRAINING_ROWS = 60_000

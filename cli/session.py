@@ -143,7 +143,7 @@ def session(settings: Settings | None = None, overrides: Mapping[str, object] | 
     with closing(Lake(chosen, SparkDoor(chosen))) as lake:
         _bring_up(lake, graph)
         resources = {"lake": dg.ResourceDefinition.hardcoded_resource(lake), **(overrides or {})}
-        definitions = build_definitions(chosen, resources)
+        definitions = build_definitions(graph, resources)
         with open_instance(chosen) as instance:
             yield Session(chosen, graph, definitions, lake, instance)
 
@@ -181,7 +181,7 @@ def publish_rotated(lake: Lake, graph: Graph, rotation: Rotation) -> None:
     for name, version in rotation.publishing.items():
         layer, table = _key(name)
         contract = graph.contract(layer, table)
-        made_from = lake.newest_provenance(contract)
+        made_from = lake.newest(contract).provenance
         assert made_from is not None
         lake.publish(contract, version, made_from)
     end_rotation(lake.settings, rotation)

@@ -46,7 +46,7 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
             err.print("Nothing was published: readers see the tokens of the old key.", highlight=False)
             stop_failed(renewed, failures)
         silver = [opened.graph.contract(*item.key) for item in token_tables(opened) if item.key != KEYS]
-        versions = {contract.published_name: opened.lake.newest_version(contract) for contract in silver}
+        versions = {contract.published_name: opened.lake.newest(contract).version for contract in silver}
         publish_rotated(opened.lake, opened.graph, mark_publishing(renewed, rotation, versions))
     # The graph of the new key: what was made from the old tokens follows.
     with session(renewed) as opened:

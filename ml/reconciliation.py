@@ -3,7 +3,8 @@
 Belongs here: the aggregate series of a hierarchy, reconciliation of their forecasts, and the proof that they add up.
 Does not belong here: the base forecasts.
 
-The arithmetic is hierarchicalforecast's. Methods: `bottom_up`; `ols` (Hyndman, Ahmed, Athanasopoulos and Shang,
+The arithmetic is hierarchicalforecast's, imported where it is called: it takes longer to import than most commands run.
+Methods: `bottom_up`; `ols` (Hyndman, Ahmed, Athanasopoulos and Shang,
 Computational Statistics and Data Analysis 55, 2011); `wls_struct`, which gives every series a variance in proportion to
 the number of its bottom series (Athanasopoulos, Hyndman, Kourentzes and Petropoulos, Forecasting with temporal
 hierarchies, European Journal of Operational Research 262, 2017); `mint_shrink` (Wickramasuriya, Athanasopoulos and
@@ -18,20 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from hierarchicalforecast.core import HierarchicalReconciliation
-from hierarchicalforecast.methods import BottomUp, MinTrace
-from hierarchicalforecast.utils import aggregate
 
 from ml.frame_checks import BadFrame, require_columns, require_unique
 
 Method = Literal["bottom_up", "ols", "wls_struct", "mint_shrink"]
-# Any: the library names its frames by a protocol that polars' own types do not meet.
-_METHODS: Mapping[Method, Any] = {
-    "bottom_up": BottomUp(),
-    "ols": MinTrace("ols"),
-    "wls_struct": MinTrace("wls_struct"),
-    "mint_shrink": MinTrace("mint_shrink"),
-}
 _KEY = ("unique_id", "ds")
 
 
@@ -83,6 +74,8 @@ def build_hierarchy(bottom: pl.DataFrame, levels: Sequence[Sequence[str]]) -> Hi
     require_unique(bottom, (*labels, "ds"), "bottom series")
     if not bottom["y"].cast(pl.Float64).is_finite().fill_null(value=False).all():
         raise BadFrame("y of the bottom series holds nulls or values that are not finite.")
+    from hierarchicalforecast.utils import aggregate
+
     # The library joins labels by "/" and takes the names apart again.
     frame: Any = bottom.with_columns(unique_id([column]).alias(column) for column in labels)
     summed: Any = aggregate(frame, [list(level) for level in levels])
@@ -116,7 +109,7 @@ def reconcile(
     if method == "mint_shrink" and fitted is None:
         raise BadFrame("mint_shrink weights series by their errors: give fitted values.")
     past = None if fitted is None else fitted.select(*_KEY, "y", "point").drop_nulls()
-    library: Any = HierarchicalReconciliation([_METHODS[method]])
+    library = _library(method)
     tags = {name: np.array(ids, dtype=object) for name, ids in hierarchy.levels.items()}
     found = library.reconcile(Y_hat_df=forecasts.select(*_KEY, "point"), Y_df=past, S_df=hierarchy.summing, tags=tags)
     column = next(name for name in found.columns if name.startswith("point/"))
@@ -126,6 +119,14 @@ def reconcile(
     if gap > 1e-6 * largest:
         raise Incoherent(f"Reconciled forecasts miss their sums by up to {gap:.3g}.")
     return result
+
+
+def _library(method: Method) -> Any:
+    """Any: the library names its frames by a protocol that polars' own types do not meet."""
+    from hierarchicalforecast.core import HierarchicalReconciliation
+    from hierarchicalforecast.methods import BottomUp, MinTrace
+
+    return HierarchicalReconciliation([BottomUp() if method == "bottom_up" else MinTrace(method)])
 
 
 def incoherence(forecasts: pl.DataFrame, hierarchy: Hierarchy) -> float:

@@ -77,7 +77,8 @@ def table_ages(lake: Lake, contracts: Sequence[Contract], mapping: SourceMapping
     not published is not fresh. Whether a table may be empty is a rule of its own; an empty one has no age.
     """
     as_of = lake.settings.as_of
-    published = [contract for contract in contracts if lake.exists(contract.published_name)]
+    existing = lake.existing([contract.published_name for contract in contracts])
+    published = [contract for contract in contracts if contract.published_name in existing]
     parts = [_part(contract, as_of) for contract in published if contract.freshness.column is not None]
     found: dict[str, list[SourceAge]] = {contract.published_name: [] for contract in contracts}
     by_name = {contract.published_name: contract for contract in contracts}

@@ -12,7 +12,8 @@ import polars as pl
 
 from checks.contracts.model import Contract
 from ml.action_assignments import ASSIGNMENT_SCHEMA, standing
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 
 CODE = "liftlake actions"
 

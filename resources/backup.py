@@ -23,7 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from checks.contracts.model import Contract
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 from resources.settings import Settings
 
 FORMAT = 1

@@ -44,7 +44,8 @@ def ledger_counts(lake: Lake) -> dict[str, dict[str, int]]:
 def holdings(lake: Lake, contracts: Sequence[Contract], *, with_digests: bool) -> dict[str, Holding]:
     """Every published table by name; digests cost a read of the whole table and are remembered by version."""
     counts = ledger_counts(lake)
-    held = [contract for contract in contracts if lake.exists(contract.published_name)]
+    published = lake.existing([contract.published_name for contract in contracts])
+    held = [contract for contract in contracts if contract.published_name in published]
     rows = row_counts(lake, [contract.published_name for contract in held])
     found = {}
     for contract in held:

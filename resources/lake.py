@@ -10,10 +10,9 @@ A table T of layer L is written as `L_audit.T`; what readers see is the view `L.
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from checks.contracts.model import LAYERS, Contract
 from checks.contracts.spark_schema import create_table_sql
+from resources.commits import USER_METADATA, Commit, Provenance, newest_commit, newest_commits
 from resources.conform import conform
 from resources.formats import fit_columns, require_format
 from resources.locks import file_lock
@@ -32,32 +32,9 @@ from resources.settings import Settings
 from resources.spark import SparkDoor
 from resources.token_keys import require_no_rotation
 
-USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-# Operations that are commits and change no row.
-UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+NOT_FOUND = "TABLE_OR_VIEW_NOT_FOUND"
+NOT_PUBLISHED = "Table {name} is not published yet: materialise its asset first."
 TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a table version was made from; stored in its Delta commit and, once published, on its view.
-
-    Attributes:
-        code: digest of the code and settings that made it.
-        inputs: upstream table -> its version token at that time.
-        through: the last business week that is in it (ISO date), for partitioned tables.
-    """
-
-    code: str
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    through: str | None = None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @staticmethod
-    def from_json(text: str) -> Provenance:
-        return Provenance(**json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -165,10 +142,12 @@ class Lake:
                 if where != "TRUE"
                 else f"INSERT OVERWRITE {contract.audit_name} SELECT {names} FROM {relation}"
             )
-            if self.newest_provenance(contract) != provenance:
+            newest = self.newest(contract)
+            if newest.provenance != provenance:
                 # Delta makes no commit of nothing into nothing; the provenance still has to be on record.
                 self.spark.sql(f"ALTER TABLE {contract.audit_name} SET TBLPROPERTIES ('liftlake.empty' = 'true')")
-        return self.newest_version(contract)
+                newest = self.newest(contract)
+        return newest.version
 
     @contextlib.contextmanager
     def _staged(self, contract: Contract, table: pa.Table) -> Iterator[str]:
@@ -193,23 +172,20 @@ class Lake:
         self.spark.copyFromLocalToFs(str(local), str(target))
 
     # ------------------------------------------------------------- publishing
-    def newest_version(self, contract: Contract) -> int:
-        """The newest Delta version of the table that writers write."""
-        return int(self._history(contract)["version"])
+    def newest(self, contract: Contract) -> Commit:
+        """The newest version of the table that writers write, published or not."""
+        return newest_commit(self.spark, contract.audit_name)
+
+    def newest_of(self, contracts: Sequence[Contract]) -> dict[tuple[str, str], Commit]:
+        """The newest version of every table of these that exists, as `newest` says it of one."""
+        existing = self.existing([contract.audit_name for contract in contracts])
+        found = newest_commits(self.spark, self.settings.warehouse, existing)
+        return {contract.key: found[contract.audit_name] for contract in contracts if contract.audit_name in found}
 
     def audit_relation(self, contract: Contract, version: int | None = None) -> str:
         """The newest version of a table, published or not, as what follows FROM."""
-        pinned = self.newest_version(contract) if version is None else version
+        pinned = self.newest(contract).version if version is None else version
         return f"{contract.audit_name} VERSION AS OF {pinned}"
-
-    def newest_provenance(self, contract: Contract) -> Provenance | None:
-        """What the newest version says it was made from; None when it was not written by Liftlake."""
-        text = self._history(contract)["userMetadata"]
-        return Provenance.from_json(text) if text else None
-
-    def _history(self, contract: Contract) -> Mapping[str, str]:
-        rows = self.spark.sql(f"DESCRIBE HISTORY {contract.audit_name} LIMIT 10").collect()
-        return next((row for row in rows if row["operation"] not in UPKEEP), rows[0]).asDict()
 
     def token(self, contract: Contract) -> str:
         """What readers of a table see now, as a string that changes when it changes.
@@ -218,10 +194,10 @@ class Lake:
             LookupError: nothing was published yet.
         """
         if contract.layer == "bronze":
-            return str(self.newest_version(contract))
+            return str(self.newest(contract).version)
         state = self.publication(contract)
         if state is None:
-            raise LookupError(f"Table {contract.published_name} is not published yet: materialise its asset first.")
+            raise LookupError(NOT_PUBLISHED.format(name=contract.published_name))
         return str(state.version)
 
     def publish(self, contract: Contract, version: int, provenance: Provenance) -> None:
@@ -236,9 +212,12 @@ class Lake:
 
     def publication(self, contract: Contract) -> Publication | None:
         """The published state of a table, None when nothing was published yet."""
-        if not self.exists(contract.published_name):
+        try:
+            rows = self.spark.sql(f"SHOW TBLPROPERTIES {contract.published_name}").collect()
+        except AnalysisException as error:
+            if error.getCondition() != NOT_FOUND:
+                raise
             return None
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {contract.published_name}").collect()
         properties = {row["key"]: row["value"] for row in rows}
         if contract.layer == "bronze" or "liftlake.version" not in properties:
             return None
@@ -270,6 +249,16 @@ class Lake:
         """True when a table or view of that name is in the catalog."""
         return bool(self.spark.catalog.tableExists(name))
 
+    def existing(self, names: Sequence[str]) -> set[str]:
+        """Those of these names that `exists` says are there: one look at each schema."""
+        found: set[str] = set()
+        for schema in sorted({name.partition(".")[0] for name in names}):
+            if self.spark.catalog.databaseExists(schema):
+                found |= {
+                    f"{schema}.{row['tableName']}" for row in self.spark.sql(f"SHOW TABLES IN {schema}").collect()
+                }
+        return found & set(names)
+
     def relation(self, name: str) -> DataFrame:
         """A published table as a Spark relation.
 
@@ -280,7 +269,7 @@ class Lake:
             frame = self.spark.table(name)
             frame.schema  # noqa: B018  the name is resolved by asking for the schema
         except AnalysisException as error:
-            raise LookupError(f"Table {name} is not published yet: materialise its asset first.") from error
+            raise LookupError(NOT_PUBLISHED.format(name=name)) from error
         return frame
 
     def read(self, name: str, columns: Sequence[str] = ("*",), where: str = "TRUE") -> pl.DataFrame:
@@ -289,8 +278,12 @@ class Lake:
         Raises:
             LookupError: nothing was published under that name yet.
         """
-        self.relation(name)
-        return self.query(f"SELECT {', '.join(columns)} FROM {name} WHERE {where}")
+        try:
+            return self.query(f"SELECT {', '.join(columns)} FROM {name} WHERE {where}")
+        except AnalysisException as error:
+            if error.getCondition() != NOT_FOUND:
+                raise
+            raise LookupError(NOT_PUBLISHED.format(name=name)) from error
 
     def query(self, sql: str) -> pl.DataFrame:
         """The result of a SQL statement as polars."""

@@ -1,6 +1,7 @@
 """The model registry: MLflow tracking and model versions, as an index of what the lake decided.
 
-Belongs here: everything that imports mlflow. Does not belong here: the decision (the champion history is the truth; the
+Belongs here: everything that imports mlflow, inside the functions that call it: most commands never do, and it takes a
+second. Does not belong here: the decision (the champion history is the truth; the
 alias here is its projection) and the model's bytes (bundles under LIFTLAKE_HOME/artifacts).
 """
 
@@ -11,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from typing import TYPE_CHECKING
 
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
 VERSION_TAG = "liftlake.model_version"
@@ -34,6 +35,9 @@ class RegistryError(LookupError):
 @contextmanager
 def _reachable() -> Iterator[None]:
     """Turns what the database and MLflow raise into a sentence without the database's address."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
@@ -51,6 +55,8 @@ class Registry:
 
     @cached_property
     def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
         # Its migrations report every step; a new database is no news.
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -81,6 +87,9 @@ class Registry:
             bundle: folder of the model's files, copied into the registry's artifacts.
             parameters, metrics: what to show of the training; metric names like `wape_h1`.
         """
+        from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
+
         known = self.find(model_version)
         if known is not None:
             return str(known.version)
@@ -125,6 +134,8 @@ class Registry:
     @_reachable()
     def champion(self) -> str | None:
         """The digest of the model that the alias points at; None while there is none."""
+        from mlflow.exceptions import MlflowException
+
         try:
             version = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:

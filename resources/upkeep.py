@@ -47,10 +47,11 @@ class Freed:
 def pinned_versions(lake: Lake, contracts: Sequence[Contract]) -> dict[str, set[int]]:
     """Table to the versions that must stay readable."""
     pins: dict[str, set[int]] = {}
+    newest = lake.newest_of(contracts)
     for contract in contracts:
-        if not lake.exists(contract.audit_name):
+        if contract.key not in newest:
             continue
-        pins.setdefault(contract.published_name, set()).add(lake.newest_version(contract))
+        pins.setdefault(contract.published_name, set()).add(newest[contract.key].version)
         state = lake.publication(contract)
         if state is not None:
             pins[contract.published_name].add(state.version)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from resources.lake import Provenance
+from resources.commits import Provenance
 from resources.verdicts import Fault
 
 Key = tuple[str, str]

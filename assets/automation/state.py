@@ -11,8 +11,9 @@ import dagster as dg
 
 from assets.automation.plan import Key, Node, State, Weeks
 from assets.graph import KEPT_TAG, WEEKS_TAG, Graph
+from resources.commits import Provenance
 from resources.delivery_plan import is_settled
-from resources.lake import Lake, Provenance
+from resources.lake import Lake
 from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
 from resources.verdicts import Fault, newest_audit
@@ -53,22 +54,22 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
     made_from: dict[Key, Provenance] = {}
     tokens: dict[Key, str] = {}
     unpublished: set[Key] = set()
-    for node in nodes:
-        contract = graph.contracts[node.key]
-        if not lake.exists(contract.published_name):
-            continue
+    contracts = [graph.contracts[node.key] for node in nodes]
+    published = lake.existing([contract.published_name for contract in contracts])
+    newest = lake.newest_of([contract for contract in contracts if contract.published_name in published])
+    for key, commit in newest.items():
+        contract = graph.contracts[key]
         if contract.layer == "bronze":
-            tokens[node.key] = lake.token(contract)
-            provenance = lake.newest_provenance(contract) if node.key[1] not in graph.mapping.tables else None
-            if provenance is not None:
-                made_from[node.key] = provenance
+            tokens[key] = str(commit.version)
+            if commit.provenance is not None and key[1] not in graph.mapping.tables:
+                made_from[key] = commit.provenance
         else:
             publication = lake.publication(contract)
             if publication is not None:
-                tokens[node.key] = str(publication.version)
-                made_from[node.key] = publication.provenance
-                if lake.newest_version(contract) != publication.version:
-                    unpublished.add(node.key)
+                tokens[key] = str(publication.version)
+                made_from[key] = publication.provenance
+                if commit.version != publication.version:
+                    unpublished.add(key)
     audits = {
         node.key: newest_audit(instance, graph.contracts[node.key], int(tokens[node.key]))
         for node in nodes

@@ -214,7 +214,8 @@ def check_frame(context: dg.AssetExecutionContext, graph: Graph) -> pl.DataFrame
 def freshness_frame(lake: Lake, graph: Graph) -> pl.DataFrame:
     """How every published table stands against its SLA now; the report itself is not out yet."""
     others = [item for key, item in graph.contracts.items() if key != ("insights", "report")]
-    published = [item for item in others if lake.exists(item.published_name)]
+    existing = lake.existing([item.published_name for item in others])
+    published = [item for item in others if item.published_name in existing]
     rows = [
         {
             "table_name": name,

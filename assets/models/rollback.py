@@ -102,8 +102,8 @@ def append(lake: Lake, graph: Graph, history: pl.DataFrame, row: pl.DataFrame) -
     rows = pl.concat([history, row], how="diagonal_relaxed")
     require_linear(rows)
     lake.write(contract, rows, published.provenance)
-    verdict, version = audit_table(lake, contract, {item.published_name: item for item in graph.contracts.values()})
+    verdict, audited = audit_table(lake, contract, {item.published_name: item for item in graph.contracts.values()})
     if not verdict.passed:
         broken = ", ".join(result.rule_id for result in verdict.failures)
         raise NoRollback(f"The contract of {HISTORY} refuses the decision: {broken}. Nothing was published.")
-    publish_if_new(lake, contract, version)
+    publish_if_new(lake, contract, audited)

@@ -52,15 +52,16 @@ def _audit_check(
         week = context.run.tags.get(CHECKED_WEEK_TAG)
         if week is not None:
             only = (date.fromisoformat(week), date.fromisoformat(week))
-            verdict, version = audit_weeks(lake, contract, by_name, only)
-            metadata = verdict_metadata(verdict, version, contract, only)
+            newest = lake.newest(contract)
+            verdict = audit_weeks(lake, contract, by_name, only, newest)
+            metadata = verdict_metadata(verdict, newest.version, contract, only)
             return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
-        verdict, version = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
+        verdict, audited = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
         if verdict.passed and HELD_TAG not in context.run.tags:
-            publish_if_new(lake, contract, version)
+            publish_if_new(lake, contract, audited)
             if follow is not None:
                 follow(lake, registry)
-        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, version, contract))
+        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, audited.version, contract))
 
     return contract_check
 

@@ -36,7 +36,7 @@ _FIELDS = {section: frozenset(words.split()) for section, words in _WORDS.items(
 _FREE_FORM = frozenset({"arguments", "implementation"})  # `quality` reads these key by key
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """Safe YAML with the values of JSON: a date stays a text, and a key given twice is an error.
 
     PyYAML would make a date of `2017-01-02`, which JSON does not know, and keep the last of two keys in silence.
@@ -56,7 +56,7 @@ class _StrictLoader(yaml.SafeLoader):
 _DATE_TAG = "tag:yaml.org,2002:timestamp"
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE_TAG]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 
 

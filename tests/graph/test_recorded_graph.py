@@ -91,5 +91,5 @@ if __name__ == "__main__":
     from resources.settings import load_settings
 
     with tempfile.TemporaryDirectory() as home:
-        data = graph_as_data(build_definitions(load_settings({**os.environ, "LIFTLAKE_HOME": home})))
+        data = graph_as_data(build_definitions(build_graph(load_settings({**os.environ, "LIFTLAKE_HOME": home}))))
     RECORD.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -15,7 +15,8 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from resources import ages
 from resources.ages import Age, missing_weeks, table_ages
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
 
 pytestmark = pytest.mark.spark

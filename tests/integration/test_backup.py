@@ -16,7 +16,8 @@ import pytest
 from checks.contracts.loader import load_contracts
 from resources import spark_server
 from resources.backup import MANIFEST, ArchiveError, backup, register, unpack
-from resources.lake import Lake, Provenance, Publication
+from resources.commits import Provenance
+from resources.lake import Lake, Publication
 from resources.settings import Settings
 from resources.spark import SparkDoor
 from tests.conftest import throwaway_settings
@@ -63,7 +64,7 @@ def test_a_lake_is_the_same_in_another_home(lake: Lake, elsewhere: Settings, tmp
         register(restored, contracts, manifest)
         assert set(restored.read(plans.published_name)["display_share"]) == {0.25}
         assert restored.publication(plans) == Publication(published, made)
-        assert restored.newest_version(plans) == newest
+        assert restored.newest(plans).version == newest
         assert restored.write(plans, rows(0.75), Provenance("latest")) == newest + 1
     with pytest.raises(ArchiveError, match="holds a lake"):
         unpack(elsewhere, archive)

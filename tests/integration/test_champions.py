@@ -26,7 +26,8 @@ from ml.promotion import Decision
 from ml.splits import rolling_origin
 from resources import spark_server
 from resources.champions import alias_finding, champion_of, project_champion
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 from resources.registry import MODEL_NAME, Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor

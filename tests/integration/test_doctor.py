@@ -14,7 +14,8 @@ import pytest
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from resources.champions import alias_finding
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 from resources.locks import file_lock
 from resources.registry import Registry
 from resources.soundness import LAST_CHECKPOINT, LOG, inspect_lake, inspect_table

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 import cli.run
 from checks.contracts.loader import load_contracts
 from checks.contracts.spark_schema import create_table_sql
+from resources.commits import Provenance
 from resources.formats import ADDED, FILE, FORMAT, FormatError, lake_format, migrate, require_format
-from resources.lake import Lake, Provenance
+from resources.lake import Lake
 from resources.receipts import receipts_of
 from resources.settings import load_settings
 from tests.conftest import throwaway_settings
@@ -127,9 +128,9 @@ def test_the_books_of_the_old_format_keep_every_row(lake: Lake, old_number: int,
     held = lake.query("SELECT * FROM bronze.quarantine")
     assert held.columns == list(old_format["bronze", "quarantine"].column_names)
     assert (held["payload_encoding"][0], held["replayed_by"][0]) == ("json", None)
-    versions = lake.newest_version(old_format["bronze", "ingest_ledger"])
+    versions = lake.newest(old_format["bronze", "ingest_ledger"]).version
     migrate(lake.spark, lake.settings, old_format)
-    assert lake.newest_version(old_format["bronze", "ingest_ledger"]) == versions
+    assert lake.newest(old_format["bronze", "ingest_ledger"]).version == versions
     assert lake_format(lake.settings) == FORMAT
     require_format(lake.settings)
 
@@ -153,7 +154,7 @@ def test_a_table_of_other_columns_is_replaced_whole_or_not_at_all(lake: Lake):
         lake.publish(old, version, Provenance("old"))
         with pytest.raises(FormatError, match="liftlake run gold.reshaped"):
             lake.write(new, plans(0.3, first), Provenance("new"), where=f"week_start_date = DATE'{first}'")
-        assert lake.newest_version(new) == version
+        assert lake.newest(new).version == version
         both = pl.concat([plans(0.3, first), plans(0.4, second)])
         where = f"week_start_date BETWEEN DATE'{first}' AND DATE'{second}'"
         written = lake.write(new, both, Provenance("new"), where=where)

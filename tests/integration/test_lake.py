@@ -11,7 +11,8 @@ import pytest
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
-from resources.lake import Lake, Provenance
+from resources.commits import Provenance
+from resources.lake import Lake
 from resources.locks import Locked
 
 pytestmark = pytest.mark.spark
@@ -51,7 +52,7 @@ def test_readers_see_the_published_version_only(lake: Lake, plans: Contract):
     state = lake.publication(plans)
     assert state is not None
     assert (state.version, state.provenance.inputs["bronze.x"]) == (first, "3")
-    assert lake.newest_provenance(plans) == Provenance("two")
+    assert lake.newest(plans).provenance == Provenance("two")
 
 
 def test_a_range_is_replaced_and_an_emptied_week_is_empty(lake: Lake, plans: Contract):

@@ -18,10 +18,11 @@ import pytest
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
+from resources.commits import Provenance
 from resources.conform import conform
 from resources.instance import open_instance
 from resources.inventory import content_digest
-from resources.lake import Lake, Provenance
+from resources.lake import Lake
 from resources.run_pruning import prune_manifests, prune_runs
 from resources.settings import Retention, load_settings
 from resources.upkeep import keep_tables, pinned_versions

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from assets.automation.plan import Node, State, as_runs, plan
-from resources.lake import Provenance
+from resources.commits import Provenance
 
 FIRST, LAST = date(2017, 1, 2), date(2017, 2, 27)
 CUTOFF = date(2017, 2, 13)
