@@ -66,8 +66,7 @@ def newest_commits(spark: SparkSession, warehouse: Path, tables: Iterable[str]) 
     wanted = set(tables)
     if not wanted:
         return {}
-    folders = ",".join(table.replace(".", ".db/") for table in sorted(wanted))
-    logs = f"{warehouse}/{{{folders}}}/_delta_log/{_COMMIT}"
+    logs = [f"{warehouse}/{table.replace('.', '.db/')}/_delta_log/{_COMMIT}" for table in sorted(wanted)]
     read = spark.read.schema("commitInfo STRUCT<operation: STRING, userMetadata: STRING>").json(logs)
     found: dict[str, list[tuple[int, str, str | None]]] = {}
     about = read.where("commitInfo IS NOT NULL").selectExpr("_metadata.file_path AS place", "commitInfo.*")

@@ -16,6 +16,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from checks.contracts.model import Contract
+from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import column_definition, create_table_sql
 from resources.settings import Settings
 
@@ -95,7 +96,7 @@ def migrate(spark: SparkSession, settings: Settings, contracts: Mapping[tuple[st
 
 
 def fit_columns(spark: SparkSession, contract: Contract, where: str) -> None:
-    """Give a table the columns of its contract.
+    """Give a table the columns of its contract, and their descriptions.
 
     Columns that may be null are added, empty in the rows that it has. Otherwise the table is made anew when the rows of
     `where`, which are about to be written, are all it has.
@@ -104,8 +105,12 @@ def fit_columns(spark: SparkSession, contract: Contract, where: str) -> None:
         FormatError: it has other columns and other rows too.
     """
     name = contract.audit_name
-    found = [(field.name, field.dataType.simpleString().upper()) for field in spark.table(name).schema.fields]
+    fields = spark.table(name).schema.fields
+    found = [(field.name, field.dataType.simpleString().upper()) for field in fields]
     if found == [(column.name, column.type) for column in contract.columns]:
+        for field, column in zip(fields, contract.columns, strict=True):
+            if field.metadata.get("comment") != column.description:
+                spark.sql(f"ALTER TABLE {name} ALTER COLUMN {column.name} COMMENT {literal(column.description)}")
         return
     added = [column for column in contract.columns if (column.name, column.type) not in found]
     rest = [(column.name, column.type) for column in contract.columns if column not in added]

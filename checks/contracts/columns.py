@@ -14,6 +14,10 @@ from checks.contracts.model import CLASSIFICATIONS, PII, WEEK, Column, Rule
 from checks.contracts.place import ContractError, Place, attempt
 from checks.contracts.quality import Table, column_rule, option_rules
 
+# The catalog's own limit (Hive's COLUMNS_V2.COMMENT). Beyond it every publication fails ten times, two seconds apart,
+# before the catalog keeps the columns in another place.
+MOST_DESCRIPTION = 256
+
 
 def column_names(table: SchemaObject, place: Place) -> tuple[str, ...]:
     """The names in order; ContractError when there is none or one stands twice."""
@@ -64,6 +68,8 @@ def _require_column(prop: SchemaProperty, facts: Table, place: Place) -> None:
         raise place.at("logicalType").error(f"must be {logical!r} for {physical}, not {prop.logicalType!r}")
     if not (prop.description or "").strip():
         raise place.at("description").error(f"the column {prop.name!r} needs a description")
+    if len(" ".join(str(prop.description).split())) > MOST_DESCRIPTION:
+        raise place.at("description").error(f"is longer than {MOST_DESCRIPTION} characters, which the catalog can hold")
     if prop.classification is not None and prop.classification not in CLASSIFICATIONS:
         known = ", ".join(CLASSIFICATIONS)
         raise place.at("classification").error(f"must be one of {known}, not {prop.classification!r}")

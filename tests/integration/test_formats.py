@@ -192,3 +192,19 @@ def test_a_column_that_may_be_empty_is_added_and_old_rows_stay(lake: Lake):
     finally:
         lake.spark.sql("DROP VIEW IF EXISTS gold.grown")
         lake.spark.sql("DROP TABLE IF EXISTS gold_audit.grown")
+
+
+@pytest.mark.spark
+def test_a_column_described_anew_is_so_in_the_catalog(lake: Lake):
+    old = replace(load_contracts()["gold", "promotion_plans"], name="retold")
+    told = replace(old.columns[0], description="The store's own number \\ code.")
+    new = replace(old, columns=(told, *old.columns[1:]))
+    try:
+        lake.write(old, plans(0.1, date(2017, 1, 2)), Provenance("old"))
+        lake.publish(new, lake.write(new, plans(0.2, date(2017, 1, 2)), Provenance("new")), Provenance("new"))
+        found = [field.metadata["comment"] for field in lake.relation("gold.retold").schema.fields]
+        assert found == [column.description for column in new.columns]
+        assert found[0] == told.description
+    finally:
+        lake.spark.sql("DROP VIEW IF EXISTS gold.retold")
+        lake.spark.sql("DROP TABLE IF EXISTS gold_audit.retold")

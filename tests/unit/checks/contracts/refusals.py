@@ -99,6 +99,11 @@ REFUSALS: dict[str, tuple[Callable[[Document], None], str, str]] = {
     "nested field of nobody": (_column("store_id", encryptedName="x"), f"{STORE}.encryptedName", "not supported"),
     "misspelt field": (_column("store_id", requierd=True), f"{STORE}.requierd", "is no field"),
     "wrong shape": (_set("schema.0.properties", "none"), "schema[0].properties", "must be a list"),
+    "column described at length": (
+        _column("store_id", description="x" * 257),
+        f"{STORE}.description",
+        "longer than 256",
+    ),
     "unknown type": (
         _column("store_id", physicalType="VARCHAR(9)"),
         f"{STORE}.physicalType",
