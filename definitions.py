@@ -13,7 +13,7 @@ from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.models.card import write_cards
 from assets.models.drift import DECISIONS
-from assets.models.responses import tell
+from assets.models.responses import drift_messages
 from checks.asset_checks.audit import Follow, audit_checks
 from checks.asset_checks.freshness import freshness_checks
 from checks.contracts.loader import load_contracts
@@ -22,6 +22,7 @@ from resources.champions import HISTORY, project_champion
 from resources.dbt import dbt_resource
 from resources.lake import Lake
 from resources.mapping import load_mapping
+from resources.notifier import tell
 from resources.registry import Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
@@ -58,7 +59,7 @@ def _followed_by(graph: Graph) -> dict[str, Follow]:
 
     def watched(lake: Lake, _registry: Registry) -> None:
         write_cards(graph, lake)
-        tell(graph, lake)
+        tell(lake.settings, drift_messages(lake, graph))
 
     return {HISTORY: project_champion, DECISIONS: watched}
 

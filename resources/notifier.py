@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TextIO
 
-from resources.locks import file_lock
+from resources.locks import Locked, file_lock
 from resources.settings import Settings
 
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
@@ -84,6 +84,16 @@ def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
                 else:
                     failed.append(f"{channel} did not take {identity}: {problem}; it goes out with the next message.")
     return failed
+
+
+def tell(settings: Settings, messages: Sequence[Message]) -> None:
+    """`notify`, where work goes on: what could not be delivered is logged."""
+    try:
+        failed = notify(settings, messages)
+    except Locked as busy:
+        failed = [str(busy)]
+    for problem in failed:
+        _log.warning(problem)
 
 
 def _message(content: dict) -> Message:

@@ -4,20 +4,16 @@ Belongs here: the message of a decision. Does not belong here: the decision (ml.
 (resources.notifier).
 """
 
-import logging
-
 from assets.graph import Graph
 from assets.models.drift import DECISIONS
 from ml.drift_decisions import Response
 from resources.lake import Lake
-from resources.locks import Locked
-from resources.notifier import Message, notify
+from resources.notifier import Message
 
 FEATURES = ("gold", "demand_features")
 RUNBOOK = "docs/runbooks/drift.md"
 # Weeks of decisions that are looked at for what was not told yet.
 LOOKED_AT = 5
-_log = logging.getLogger(__name__)
 
 
 def drift_messages(lake: Lake, graph: Graph) -> list[Message]:
@@ -43,13 +39,3 @@ def _summary(row: dict) -> str:
         return f"The features of the week of {row['week_start_date']} are broken; nothing is trained anew for it."
     cause = str(row["cause"]).replace("_", " ")
     return f"The {row['model_name']} model is trained anew after the week of {row['week_start_date']}: {cause}."
-
-
-def tell(graph: Graph, lake: Lake) -> None:
-    """Tell of what was decided; what a channel does not take is logged and goes out later."""
-    try:
-        failures = notify(lake.settings, drift_messages(lake, graph))
-    except Locked as busy:
-        failures = [str(busy)]
-    for failure in failures:
-        _log.warning(failure)

@@ -13,7 +13,9 @@ import dagster as dg
 from checks.contracts.model import Contract
 from resources.audits import audit_table, audit_weeks, publish_if_new
 from resources.lake import Lake
+from resources.notifier import Message, tell
 from resources.registry import Registry
+from resources.validation import Verdict
 from resources.verdicts import CONTRACT_CHECK, verdict_metadata
 
 # On a run that checks one business week and makes nothing.
@@ -21,6 +23,8 @@ CHECKED_WEEK_TAG = "liftlake/checked_week"
 # On a run whose tables are published together, when all of them have passed.
 HELD_TAG = "liftlake/held"
 
+
+RUNBOOK = "docs/runbooks/broken-table.md"
 
 # What follows a table's publication, in the same step.
 Follow = Callable[[Lake, Registry], None]
@@ -57,6 +61,8 @@ def _audit_check(
             metadata = verdict_metadata(verdict, newest.version, contract, only)
             return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
         verdict, audited = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
+        if not verdict.passed:
+            tell(lake.settings, [broken_contract(contract, verdict, audited.version)])
         if verdict.passed and HELD_TAG not in context.run.tags:
             publish_if_new(lake, contract, audited)
             if follow is not None:
@@ -64,6 +70,27 @@ def _audit_check(
         return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, audited.version, contract))
 
     return contract_check
+
+
+def broken_contract(contract: Contract, verdict: Verdict, version: int) -> Message:
+    """The incident of a version that did not pass: its blocking rules and how many rows break each, no values."""
+    broken = [result for result in verdict.failures if result.severity == "error"]
+    rules = sorted(result.rule_id for result in broken)
+    stays = "what reads the broken columns waits" if contract.layer == "bronze" else "readers stay on the one before it"
+    return Message(
+        subject=f"contract {contract.published_name} {version} {' '.join(rules)}",
+        kind="incident",
+        summary=f"{contract.published_name} version {version} breaks its contract; {stays}.",
+        reasons=tuple(
+            f"{result.rule_id}: {result.failing_rows:,} rows"
+            if result.outcome == "failed"
+            else f"{result.rule_id}: not run"
+            for result in broken
+        ),
+        table=contract.published_name,
+        owner=contract.owner,
+        runbook=RUNBOOK,
+    )
 
 
 def _weeks_of(tags: Mapping[str, str]) -> tuple[date, date] | None:

@@ -74,6 +74,9 @@ def test_a_broken_table_stops_its_users_and_nobody_else(sample: SampleLake, buil
     found = sample.liftlake("run", "bronze.campaigns", "silver.fct_offer_exposures", "silver.dim_store", code=1)
     assert [item["name"] for item in found["failures"]] == ["bronze.campaigns"]
     assert "campaign_dates_ordered" in found["failures"][0]["reason"]
+    told = [json.loads(line)["message"] for line in (sample.home / "notifications.jsonl").open(encoding="utf-8")]
+    assert (told[-1]["table"], told[-1]["kind"]) == ("bronze.campaigns", "incident")
+    assert told[-1]["reasons"][0].startswith("campaign_dates_ordered: ")
     again = sample.liftlake("run", "silver.fct_offer_exposures", "silver.dim_store", code=1)
     assert [row["table"] for row in again["stopped"]] == ["silver.fct_offer_exposures"]
     assert "end_date" in again["stopped"][0]["reason"]
