@@ -4,7 +4,8 @@ Belongs here: what a message says to each channel, and that each gets it at leas
 worth a message.
 
 A message has an id of what it is about. The log in the home says which channel took which id: what was taken is not
-sent again, and what could not be delivered goes out with the next message. Receivers tell repeats by the id.
+sent again, and what could not be delivered goes out with the next message, if it is among the newest by then: a channel
+that is set late does not get the messages of years. Receivers tell repeats by the id.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from resources.settings import Settings
 
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
 _TIMEOUT_SECONDS = 10
+# So many of the newest messages are sent to a channel that has not taken them.
+RETOLD = 20
 _HTTP_OK = range(200, 300)
 _log = logging.getLogger("liftlake.notifier")
 Kind = Literal["incident", "request"]
@@ -76,7 +79,7 @@ def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
             for message in fresh:
                 _note(log, message.id, "log", asdict(message))
                 _log.warning("%s: %s (%s, %s)", message.kind, message.summary, message.owner, message.runbook)
-            pending = [_message(content) for content in known.values()] + fresh
+            pending = [*(_message(content) for content in known.values()), *fresh][-max(RETOLD, len(fresh)) :]
             for identity, channel, url, body in _deliveries(settings, pending, taken):
                 problem = _post(url, body)
                 if problem is None:

@@ -6,12 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from resources.notifier import Message, notify
+from resources.notifier import RETOLD, Message, notify
 from resources.settings import Settings, load_settings
 
 INCIDENT = Message(
@@ -145,6 +146,15 @@ def test_a_channel_that_is_set_later_gets_what_was_told_before(tmp_path: Path, r
     notify(settings_of(tmp_path), [INCIDENT, REQUEST])
     notify(settings_of(tmp_path, LIFTLAKE_SLACK_URL=receiver.url("slack")), [])
     assert [channel for channel, _ in receiver.got] == ["slack", "slack"]
+
+
+def test_of_years_of_messages_a_late_channel_gets_the_newest(tmp_path: Path, receiver: Receiver) -> None:
+    told = [replace(INCIDENT, subject=f"week {week}") for week in range(RETOLD + 30)]
+    notify(settings_of(tmp_path), told)
+    late = settings_of(tmp_path, LIFTLAKE_WEBHOOK_URL=receiver.url("webhook"))
+    for _ in range(2):
+        notify(late, [])
+    assert [body["id"] for _, body in receiver.got] == [message.id for message in told[-RETOLD:]]
 
 
 def test_nothing_to_tell_leaves_no_file(tmp_path: Path) -> None:
