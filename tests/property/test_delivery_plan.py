@@ -121,4 +121,4 @@ class PlanMachine(DeliveryMachine):
 
 
 TestDeliveryPlan = PlanMachine.TestCase
-TestDeliveryPlan.settings = sequences(in_ci=500, steps=15)
+TestDeliveryPlan.settings = sequences(in_ci=500, to_certify=10_000, steps=15)
