@@ -90,17 +90,22 @@ class Lake:
 
     def prepare(self) -> None:
         """Create the schemas that do not exist yet."""
-        for layer in LAYERS:
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
-            if layer != "bronze":
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}_audit")
+        held = {row["namespace"] for row in self.spark.sql("SHOW SCHEMAS").collect()}
+        wanted = [*LAYERS, *(f"{layer}_audit" for layer in LAYERS if layer != "bronze")]
+        for schema in wanted:
+            if schema not in held:
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
     # ---------------------------------------------------------------- writing
     def ensure_table(self, contract: Contract, where: str = "FALSE") -> None:
         """The table that writers write, as its contract says; see `fit_columns` for one that has other columns."""
         self.claim()
-        self.spark.sql(create_table_sql(contract))
-        fit_columns(self.spark, contract, where)
+        try:
+            fit_columns(self.spark, contract, where)
+        except AnalysisException as error:
+            if error.getCondition() != NOT_FOUND:
+                raise
+            self.spark.sql(create_table_sql(contract))
 
     def adopt(self, contract: Contract) -> None:
         """Enter into the catalog the table whose files lie in the warehouse already."""
