@@ -74,7 +74,8 @@ def test_a_broken_table_stops_its_users_and_nobody_else(sample: SampleLake, buil
     found = sample.liftlake("run", "bronze.campaigns", "silver.fct_offer_exposures", "silver.dim_store", code=1)
     assert [item["name"] for item in found["failures"]] == ["bronze.campaigns"]
     assert "campaign_dates_ordered" in found["failures"][0]["reason"]
-    told = [json.loads(line)["message"] for line in (sample.home / "notifications.jsonl").open(encoding="utf-8")]
+    notified = (sample.home / "notifications.jsonl").read_text(encoding="utf-8").splitlines()
+    told = [json.loads(line)["message"] for line in notified]
     assert (told[-1]["table"], told[-1]["kind"]) == ("bronze.campaigns", "incident")
     assert told[-1]["reasons"][0].startswith("campaign_dates_ordered: ")
     again = sample.liftlake("run", "silver.fct_offer_exposures", "silver.dim_store", code=1)
