@@ -30,7 +30,7 @@ from resources.spark import SparkDoor
 
 def build_graph(settings: Settings) -> Graph:
     """The facts of one lake's graph: settings, contracts, the mapping of its source."""
-    mapping, contracts = load_mapping(settings.lake.source), load_contracts()
+    mapping, contracts = load_mapping(settings.lake.source).having(settings.lake.tables), load_contracts()
     return Graph(settings, present(contracts, mapping.delivered), mapping, absent(contracts, mapping.delivered))
 
 

@@ -31,8 +31,9 @@ DATE_FORMAT = "%Y-%m-%d"
 WEEKS_TAG = "liftlake/weeks"
 # On an asset that is made once: newer inputs are no reason to make it anew.
 KEPT_TAG = "liftlake/kept"
-# Metadata of an ingest: the weeks of the rows that it accepted.
+# Metadata of an ingest: the weeks of the rows that it accepted; up to where a topic was read, and what came meanwhile.
 FIRST_WEEK, LAST_WEEK = "first_week", "last_week"
+TOPIC_POSITION, TOPIC_LAG = "topic_position", "topic_lag_messages"
 WeekSpan = Literal["covered", "closed", "issue"]
 # The server may die under a step: the retry brings it back. What a contract refuses is not tried again.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
@@ -160,6 +161,10 @@ class Graph:
         own = self.mapping.files is not None or self.settings.source_files is not None
         folders = [*([self.mapping.folder(self.settings)] if own else []), *landing]
         return source_files(self.mapping, table, tuple(folders))
+
+    def topic(self, table: str) -> str | None:
+        """The topic that feeds a source table, where the lake has brokers."""
+        return self.mapping.tables[table].topic if self.settings.kafka_brokers else None
 
     def week_keys(self) -> Sequence[str]:
         """Every partition key of the lake, oldest first."""

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("cli.status", "status", "What the lake holds: counts, versions, freshness, champions."),
     "source": ("cli.source", "source", "Draft a source mapping from a file."),
     "ingest": ("cli.ingest", "ingest", "Ingest the files of a folder or one file."),
+    "topic": ("cli.topic", "topic", "Kafka topics: how far they are read, following them, what they lost."),
     "plan": ("cli.run", "plan", "What would be rebuilt, and why."),
     "run": ("cli.run", "run", "Rebuild what is behind, or a selection."),
     "check": ("cli.check", "check", "Run contract and freshness checks; exit code 1 when one fails."),

@@ -24,6 +24,7 @@ PROGRAMS = (
     "elasticity",
     "features",
     "ingest",
+    "kafka",
     "lift",
     "loop",
     "optimizer",

@@ -34,6 +34,8 @@ def ingest(
         stop(f"{path} does not exist.", WRONG_USE)
     settings = load_settings()
     mapping = load_mapping(source or settings.lake.source)
+    if mapping.source == settings.lake.source:
+        mapping = mapping.having(settings.lake.tables)
     refuse_another_source(settings, mapping)
     found = matching_files(mapping, path)
     if not found:

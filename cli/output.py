@@ -32,19 +32,21 @@ from resources.formats import FormatError
 from resources.jars import ToolchainError
 from resources.locks import Locked
 from resources.mapping import MappingError
+from resources.offsets import LostOffsets
 from resources.preconditions import full_disk
 from resources.settings import SettingsError, load_settings
 from resources.source_bytes import SourceFileError
 from resources.spark_server import SparkServerError
 from resources.token_keys import RotationPending
+from resources.topics import TopicError
 
 SAYS_NO, WRONG_USE = 1, 2
 _STDOUT, _STDERR = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
     ArchiveError, BadFrame, BundleError, ContractError, DbtError, FeatureMismatch, FixError, FormatError, Locked,
-    LookupError, MappingError, Refused, RotationPending, SettingsError, SourceFileError, SparkServerError,
-    ToolchainError,
+    LookupError, LostOffsets, MappingError, Refused, RotationPending, SettingsError, SourceFileError, SparkServerError,
+    ToolchainError, TopicError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

@@ -72,11 +72,12 @@ def source_files(mapping: SourceMapping, table: str, folders: tuple[Path, ...]) 
     """The files of one table in `folders`, in the order of folders and names.
 
     Raises:
-        SourceFileError: no folder holds a file of that table, and the source has files of its own.
+        SourceFileError: no folder holds a file of that table, and the source has files of its own
+            and no topic for it.
     """
     owner = mapping.tables[table].read_from or table
     found = [file for folder in folders for name, file in matching_files(mapping, folder) if name == owner]
-    if not found and mapping.files is not None:
+    if not found and mapping.files is not None and mapping.tables[table].topic is None:
         where = " or ".join(str(folder) for folder in folders)
         pattern = mapping.tables[table].pattern
         raise SourceFileError(f"Source {mapping.source}: no file {pattern} for table {table} in {where}.")

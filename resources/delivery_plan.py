@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-from resources.receipts import Receipt
+from resources.receipts import Outcome, Receipt
 
 LEDGER, QUARANTINE = "ingest_ledger", "quarantine"
 
@@ -61,8 +60,8 @@ def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
     """
     if receipt.batch_id in booked:
         return ()
-    has_rows: dict[Literal["ingested", "duplicate", "refused", "replayed"], bool] = {
-        "ingested": True, "duplicate": False, "refused": False, "replayed": receipt.accepted > 0,
+    has_rows: dict[Outcome, bool] = {
+        "ingested": True, "duplicate": False, "refused": False, "replayed": receipt.accepted > 0, "lost": False,
     }  # fmt: skip
     first = (QUARANTINE,) if receipt.quarantined else ()
     rows = (receipt.table_name,) if has_rows[receipt.outcome] else ()

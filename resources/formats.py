@@ -21,10 +21,10 @@ from checks.contracts.spark_schema import column_definition, create_table_sql
 from resources.settings import Settings
 
 # Raised when tables that no run rebuilds change: bronze, its books, the home's own files.
-FORMAT = 3
+FORMAT = 4
 FILE = "format.json"
 LEDGER = "bronze.ingest_ledger"
-# Columns that formats 2 and 3 added to those of format 1, as SQL over a row without them.
+# Columns that formats 2 to 4 added to those of format 1, as SQL over a row without them.
 ADDED: Mapping[str, Mapping[str, str]] = {
     "ingest_ledger": {
         "content_sha256": "file_sha256",
@@ -35,6 +35,9 @@ ADDED: Mapping[str, Mapping[str, str]] = {
         "late": "0L",
         "flag_counts": "'{}'",
         "last_event_at": "CAST(NULL AS TIMESTAMP)",
+        "topic_id": "CAST(NULL AS STRING)",
+        "batch_ordinal": "CAST(NULL AS BIGINT)",
+        "offset_ranges": "CAST(ARRAY() AS ARRAY<STRING>)",
     },
     "quarantine": {
         "line_number": "CAST(NULL AS BIGINT)",

@@ -10,7 +10,6 @@ and what a killed ingest leaves to undo, is decided in delivery_plan.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
@@ -32,16 +30,15 @@ from resources.delivery_plan import QUARANTINE, first_with, is_settled
 from resources.lake import Lake
 from resources.layouts import require_known_columns, types_of
 from resources.mapping import SourceMapping
-from resources.projection import flag_column, kind_columns, kind_flag, kind_row, lenient, record_projection
-from resources.receipts import Receipt
-from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
-from resources.records import IS_BASE64, LINE, PROBLEM, RAW
+from resources.projection import flag_column, kind_flag, kind_row
+from resources.receipts import Receipt, batch_id
+from resources.records import LINE
 from resources.source_bytes import SourceFileError, content_sha256, file_sha256
+from resources.splitting import ENCODING, IS_GOOD, PAYLOAD, RANK, Splitter
 from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
 
-BROKEN, PAYLOAD, ENCODING = "_broken_rules", "_payload", "_payload_encoding"
-KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
+BROKEN = "_broken_rules"
 
 
 class Ingest:
@@ -52,6 +49,7 @@ class Ingest:
         self._mapping = mapping
         self._contracts = contracts
         self._books = Books(lake, contracts)
+        self._splitter = Splitter(lake, mapping)
 
     def file(self, table: str, path: Path, plan: ValidationPlan, *, again: bool = False) -> Receipt | None:
         """Ingest one file; None when the ledger has these bytes under this name already (unless `again`).
@@ -77,9 +75,11 @@ class Ingest:
                 self._books.commit(receipt, {}, earlier)
                 return receipt
             rules = f"{content}/{self._mapping.sha256}/{self._contracts['bronze', table].sha256}"
-            batch = replace(blank, content_sha256=content, batch_id=self._batch_id(table, rules))
-            with on_server(self._lake, path, self._mapping.tables[table], content) as relation:
-                return self._take(batch, relation, plan, earlier)
+            batch = replace(blank, content_sha256=content, batch_id=batch_id(self._mapping.source, table, rules))
+            rules, mode = self._mapping.tables[table], self._contracts["bronze", table].schema_evolution
+            with on_server(self._lake, path, rules, content) as relation:
+                require_known_columns(path.name, relation.layout, rules, mode, earlier)
+                return self.take(batch, relation, plan, earlier)
         except SourceFileError as error:
             if error.rule_id is None:
                 raise
@@ -89,14 +89,12 @@ class Ingest:
     def _blank(self, table: str, path: Path, sha256: str) -> Receipt:
         """What is known of a delivery before it is read. Its batch is named by its bytes and its name."""
         return Receipt(
-            source=self._mapping.source, table_name=table, batch_id=self._batch_id(table, f"{sha256}/{path.name}"),
+            source=self._mapping.source, table_name=table,
+            batch_id=batch_id(self._mapping.source, table, f"{sha256}/{path.name}"),
             file_name=path.name, file_sha256=sha256, content_sha256=sha256, file_bytes=path.stat().st_size,
             mapping_sha256=self._mapping.sha256, file_columns=[], file_column_types=[], outcome="ingested", reason=None,
             received=0, accepted=0, quarantined=0, duplicates=0, late=0, rows_written=0,
         )  # fmt: skip
-
-    def _batch_id(self, table: str, named_by: str) -> str:
-        return f"{self._mapping.source}-{table}-{hashlib.sha256(named_by.encode()).hexdigest()[:16]}"
 
     def _repeated(self, blank: Receipt, first: Receipt) -> Receipt:
         """The receipt of content that an earlier file brought: every record of it is a duplicate."""
@@ -125,13 +123,18 @@ class Ingest:
         self._books.commit(receipt, {QUARANTINE: lambda: self._lake.spark.createDataFrame(whole)}, earlier)
         return receipt
 
-    def _take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
-        """Split the records of a file, commit quarantine and accepted rows, and count."""
-        mode = self._contracts["bronze", batch.table_name].schema_evolution
-        require_known_columns(batch.file_name, relation.layout, self._mapping.tables[batch.table_name], mode, earlier)
+    def take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
+        """Split the records of one delivery, commit quarantine and accepted rows, and count.
+
+        Args:
+            batch: a receipt without counts.
+            relation: the records.
+            plan: the rules of their table.
+            earlier: the receipts of the table so far.
+        """
         types = types_of(relation.layout)
         batch = replace(batch, file_columns=list(relation.columns), file_column_types=types)
-        records, row_plan = self._split(batch, relation, plan)
+        records, row_plan = self._splitter.split(batch, relation, plan)
         receipt = self._counted(batch, records, earlier)
         rows = {
             QUARANTINE: lambda: self._broken(receipt, records, row_plan),
@@ -149,7 +152,7 @@ class Ingest:
             places: where each line of the relation stands in the quarantine.
         """
         earlier = self._books.receipts(self._mapping.source, batch.table_name)
-        records, _ = self._split(batch, relation, plan)
+        records, _ = self._splitter.split(batch, relation, plan)
         counted = self._counted(batch, records, earlier)
         moved = counted.accepted + counted.duplicates
         receipt = replace(counted, outcome="replayed", received=0, quarantined=-moved)
@@ -167,76 +170,6 @@ class Ingest:
     def _restates(self, receipt: Receipt, earlier: Iterable[Receipt]) -> bool:
         """Whether a batch may change other weeks than its own; the first batch of a table has no others."""
         return receipt.table_name == "pos_lines" and any(item.accepted for item in earlier)
-
-    def _split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
-        """The records with their ranks, and the rules that tell good ones from broken ones."""
-        rules = record_rules(self._mapping, batch.table_name, relation.columns)
-        mapped = self._mapped(batch, relation, rules)
-        row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
-        judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
-        return self._ranked(batch, judged, relation), row_plan
-
-    def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
-        """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
-        table = self._mapping.tables[batch.table_name]
-        raw = self._lake.spark.table(relation.name)
-        names = relation.columns
-        stamp = [f"'{self._mapping.source}' AS source", f"'{batch.batch_id}' AS batch_id"]
-        as_json = f"to_json(struct({', '.join(f'`{name}`' for name in names)}))"
-        hidden = (
-            [LINE, PROBLEM, f"{RAW} AS {PAYLOAD}", f"IF({IS_BASE64}, 'base64', 'text') AS {ENCODING}"]
-            if relation.is_text
-            else [f"_metadata.row_index + 1 AS {LINE}", f"{as_json} AS {PAYLOAD}", f"'json' AS {ENCODING}"]
-        )
-        kinds = kind_columns(table.explode) if table.explode else []
-        broken = [f"{condition} AS {rule_column(index)}" for index, condition in enumerate(rules.values())]
-        flagged = [
-            f"COALESCE({lenient(sql)}, FALSE) AS {flag_column(index)}" for index, sql in enumerate(table.flags.values())
-        ]
-        canonical = record_projection(self._mapping, batch.table_name, names)
-        try:
-            about = raw.where(lenient(table.where)) if table.where else raw
-            mapped = about.selectExpr(*stamp, *canonical, *kinds, *broken, *flagged, *hidden)
-            mapped.schema  # noqa: B018  expressions are resolved here, before anything is written
-        except AnalysisException as error:
-            missing = (error.getMessageParameters() or {}).get("objectName", str(error).splitlines()[0])
-            raise SourceFileError(
-                f"{batch.file_name} has no column {missing}, which the mapping of {batch.table_name} uses. "
-                f"Its columns: {', '.join(names)}. Mend the mapping, or have the file delivered again.",
-                "file.columns",
-            ) from error
-        return mapped
-
-    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
-        """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
-
-        A broken record hides no good one of the same key. The window over all records is paid only when something may
-        repeat.
-        """
-        records = self._with_known(batch, records)
-        rules = self._mapping.tables[batch.table_name].duplicates
-        if not relation.may_repeat:
-            return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
-        key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
-        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD, LINE]))
-        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
-        return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
-
-    def _with_known(self, batch: Receipt, records: DataFrame) -> DataFrame:
-        """Adds whether an earlier file brought the same event already."""
-        name = f"bronze.{batch.table_name}"
-        if not self._lake.exists(name) or not self._lake.spark.sql(f"SELECT 1 FROM {name} LIMIT 1").collect():
-            return records.selectExpr("*", f"FALSE AS {KNOWN}")
-        rules = self._mapping.tables[batch.table_name]
-        key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
-        renamed = [f"{column} AS _earlier_{column}" for column in key]
-        known = self._lake.spark.table(name).selectExpr(*renamed, "TRUE AS _earlier").distinct()
-        same = " AND ".join(f"new.{column} <=> _earlier_{column}" for column in key)
-        return self._lake.spark.sql(
-            f"SELECT new.*, COALESCE(_earlier, FALSE) AS {KNOWN} FROM {{records}} new LEFT JOIN {{known}} ON {same}",
-            records=records,
-            known=known,
-        )
 
     def _counted(self, batch: Receipt, records: DataFrame, earlier: Iterable[Receipt]) -> Receipt:
         """All counts of the file in one scan."""
@@ -262,8 +195,9 @@ class Ingest:
                 f"MAX(CASE WHEN {accepted} THEN event_at END) AS last_event_at",
                 *(f"COUNT_IF({flag_column(index)}) AS {flag_column(index)}" for index in range(len(rules.flags))),
             )
-            .collect()[0]
-            .asDict()
+            # Rows collected otherwise have times without a zone, by the clock of this machine.
+            .toArrow()
+            .to_pylist()[0]
         )
         flags = {name: row.pop(flag_column(index)) for index, name in enumerate(rules.flags)}
         return replace(batch, **row, flag_counts=json.dumps(flags, sort_keys=True))

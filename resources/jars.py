@@ -1,4 +1,4 @@
-"""The Java runtime and the JARs of the local Spark server: found, fetched once, verified at every start.
+"""The Java runtime and the JARs of a local server: found, fetched once, verified at every start.
 
 Does not belong here: starting anything but the fetch (see spark_server).
 """
@@ -88,26 +88,26 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def missing_jars(settings: Settings) -> tuple[Jar, ...]:
+def missing_jars(settings: Settings, lock: Path = LOCK) -> tuple[Jar, ...]:
     """Locked JARs that the cache does not hold yet."""
-    return tuple(jar for jar in read_lock() if not (settings.jar_cache / jar.file_name).exists())
+    return tuple(jar for jar in read_lock(lock) if not (settings.jar_cache / jar.file_name).exists())
 
 
-def verified_jars(settings: Settings) -> list[Path]:
-    """Paths of all locked JARs, fetched when absent, each with the locked SHA-256.
+def verified_jars(settings: Settings, lock: Path = LOCK) -> list[Path]:
+    """Paths of all locked JARs (by default Spark's), fetched when absent, each with the locked SHA-256.
 
     Raises:
         ToolchainError: a JAR cannot be fetched or its bytes are not the locked ones.
     """
-    missing = missing_jars(settings)
+    missing = missing_jars(settings, lock)
     if missing:
         _fetch(settings, missing)
     paths = []
-    for jar in read_lock():
+    for jar in read_lock(lock):
         path = settings.jar_cache / jar.file_name
         if _sha256(path) != jar.sha256:
             raise ToolchainError(
-                f"{path} is not the JAR that deploy/jars.lock pins (SHA-256 differs): "
+                f"{path} is not the JAR that deploy/{lock.name} pins (SHA-256 differs): "
                 "delete the file and run again, or find out who changed it."
             )
         paths.append(path)
@@ -150,7 +150,7 @@ def _fetch(settings: Settings, jars: tuple[Jar, ...]) -> None:
             source = Path(scratch) / jar.file_name
             if _sha256(source) != jar.sha256:
                 raise ToolchainError(
-                    f"The downloaded {jar.file_name} does not have the SHA-256 of deploy/jars.lock: "
+                    f"The downloaded {jar.file_name} does not have the SHA-256 of its lock file: "
                     "it was changed on the way or at its source; nothing was kept."
                 )
             source.replace(settings.jar_cache / jar.file_name)

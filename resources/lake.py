@@ -69,9 +69,13 @@ class Lake:
 
     def close(self) -> None:
         """Release the write claim and the session."""
+        self.release()
+        self._door.close()
+
+    def release(self) -> None:
+        """Let others write."""
         self._claims.close()
         self._is_claimed = False
-        self._door.close()
 
     def claim(self, wait_seconds: float = 0, *, is_repair: bool = False) -> None:
         """Become the one writer until `close`; only a repair writes an older release's lake or a half-rotated one.
@@ -91,8 +95,7 @@ class Lake:
     def prepare(self) -> None:
         """Create the schemas that do not exist yet."""
         held = {row["namespace"] for row in self.spark.sql("SHOW SCHEMAS").collect()}
-        wanted = [*LAYERS, *(f"{layer}_audit" for layer in LAYERS if layer != "bronze")]
-        for schema in wanted:
+        for schema in (*LAYERS, *(f"{layer}_audit" for layer in LAYERS if layer != "bronze")):
             if schema not in held:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 

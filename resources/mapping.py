@@ -7,7 +7,7 @@ source files (ingest) or anything about a particular source.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from importlib.util import find_spec
@@ -79,6 +79,8 @@ class TableMapping(_Part):
         where: SQL over the columns of the file: which records say something of this table; all without it.
         may_be_null: columns whose expression may be null though its inputs are not; any other such null is a value
             that could not be read, and the record goes to quarantine.
+        topic: the Kafka topic that brings the same records, one a message, where the lake has brokers.
+        is_optional: only lakes whose `lake.yaml` names the table under `tables` have it.
     """
 
     pattern: str
@@ -98,6 +100,14 @@ class TableMapping(_Part):
     flags: Mapping[str, str] = Field(default_factory=dict)
     may_be_null: tuple[str, ...] = ()
     explode: Explode | None = None
+    topic: str | None = None
+    is_optional: bool = False
+
+    @model_validator(mode="after")
+    def _readable_topic(self) -> TableMapping:
+        if self.topic is not None and (self.format != "jsonl" or self.text.columns is None):
+            raise ValueError("a table with a topic is of format jsonl and names its fields in text.columns.")
+        return self
 
 
 class Dirt(_Part):
@@ -169,6 +179,20 @@ class SourceMapping(_Part):
             self.tables["pos_lines"].columns.get("line_kind", SALES_ONLY) if "pos_lines" in self.tables else SALES_ONLY
         )
         return frozenset(f"bronze.{name}" for name in self.tables) | ({"returns"} if kinds != SALES_ONLY else set())
+
+    def having(self, optional: Collection[str]) -> SourceMapping:
+        """The mapping of a lake that has these optional tables and no other.
+
+        Raises:
+            MappingError: one of them is no optional table of this source.
+        """
+        known = {name for name, table in self.tables.items() if table.is_optional}
+        unknown = sorted(set(optional) - known)
+        if unknown:
+            those = ", ".join(sorted(known)) or "none"
+            raise MappingError(f"lake.yaml, tables: {self.source} has no optional {unknown}; it has {those}.")
+        tables = {name: table for name, table in self.tables.items() if name not in known or name in optional}
+        return self.model_copy(update={"tables": tables})
 
     @property
     def closed_days(self) -> ClosedDays:

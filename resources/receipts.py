@@ -1,4 +1,4 @@
-"""The ledger of ingests: one receipt per delivered file and table.
+"""The ledger of ingests: one receipt per table and delivered file, or batch of a topic.
 
 Belongs here: what a receipt says, and the receipts that a source has so far. Does not belong here: how a file is
 ingested.
@@ -9,7 +9,8 @@ counts as one record, quarantined. A replay receives nothing: what it moves out 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import hashlib
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -19,12 +20,16 @@ from checks.contracts.model import Contract
 from checks.contracts.spark_schema import arrow_schema
 from resources.lake import Lake
 
-Outcome = Literal["ingested", "duplicate", "refused", "replayed"]
+Outcome = Literal["ingested", "duplicate", "refused", "replayed", "lost"]
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """One row of the ingest ledger: what one file brought. Counts are source records."""
+    """One row of the ingest ledger: what one file, or one batch of a topic, brought. Counts are source records.
+
+    A batch of a topic has its topic's id, its number among the topic's batches and the ranges that it read, of every
+    partition; a file has none of these.
+    """
 
     source: str
     table_name: str
@@ -48,6 +53,14 @@ class Receipt:
     first_week_start_date: date | None = None
     last_week_start_date: date | None = None
     last_event_at: datetime | None = None
+    topic_id: str | None = None
+    batch_ordinal: int | None = None
+    offset_ranges: list[str] = field(default_factory=list)
+
+
+def batch_id(source: str, table: str, named_by: str) -> str:
+    """The name of a batch: equal where everything is equal that it is named by."""
+    return f"{source}-{table}-{hashlib.sha256(named_by.encode()).hexdigest()[:16]}"
 
 
 def receipts_of(lake: Lake, ledger: Contract, source: str, table: str | None = None) -> list[Receipt]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import codecs
 import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from resources.json_records import json_fields, json_object, json_values
 from resources.source_bytes import MAX_RECORD_BYTES, SourceFileError, content, require_text, text_lines
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -40,7 +40,8 @@ class Text(BaseModel):
     Attributes:
         encoding: a Python codec; UTF-8 may begin with its byte order mark.
         delimiter, quote: of CSV.
-        columns: names of a CSV file's fields; None takes them from its first record.
+        columns: names of a CSV file's fields; None takes them from its first record. Of JSON lines: fields that a
+            record may have, so that a file in which no record has one is read like any other.
         is_multiline: a quoted CSV field may hold a line break. Off, a stray quote spoils one line and not the next.
     """
 
@@ -108,10 +109,7 @@ def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Pa
     repeated = sorted({name for name in columns if columns.count(name) > 1 or not name})
     if clash or repeated:
         raise SourceFileError(f"{path.name}: columns {clash or repeated} cannot be told apart.", "file.columns")
-    schema = pa.schema([
-        *((name, pa.string()) for name in columns),
-        (LINE, pa.int64()), (RAW, pa.string()), (IS_BASE64, pa.bool_()), (PROBLEM, pa.string()),
-    ])  # fmt: skip
+    schema = _schema(columns)
     parse = parser(kind, text, columns)
     with pq.ParquetWriter(target, schema) as writer, content(path) as stream:
         batch = _Batch(columns, text.encoding)
@@ -123,18 +121,44 @@ def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Pa
         writer.write_batch(batch.to_arrow(schema))
 
 
+def stage_messages(values: Sequence[bytes], text: Text, target: Path) -> None:
+    """Write the messages of a topic to the Parquet file `target` as `stage_text` writes the lines of a JSON lines file.
+
+    Their numbers count from 1. The fields are those that `text` names, then all others that a message has;
+    a field named like a hidden column is not read.
+    """
+    found = [json_object(value) for value in values]
+    columns = [name for name in json_fields([item for item, _ in found if item], text.columns) if name not in HIDDEN]
+    schema = _schema(columns)
+    with pq.ParquetWriter(target, schema) as writer:
+        batch = _Batch(columns, text.encoding)
+        for line, (value, (fields, problem)) in enumerate(zip(values, found, strict=True), start=1):
+            batch.add(line, value, *json_values(fields, problem, columns))
+            if batch.is_full:
+                writer.write_batch(batch.to_arrow(schema))
+                batch = _Batch(columns, text.encoding)
+        writer.write_batch(batch.to_arrow(schema))
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([
+        *((name, pa.string()) for name in columns),
+        (LINE, pa.int64()), (RAW, pa.string()), (IS_BASE64, pa.bool_()), (PROBLEM, pa.string()),
+    ])  # fmt: skip
+
+
 def _payload(raw: bytes, encoding: str) -> tuple[str, bool]:
-    """The bytes as text; as Base64 where they are none in the file's encoding."""
+    """The bytes without their line end as text; as Base64 where they are none in the encoding."""
     try:
         return raw.decode(encoding).rstrip("\r\n"), False
     except UnicodeDecodeError:
-        return base64.b64encode(raw).decode("ascii"), True
+        return base64.b64encode(raw.rstrip(b"\r\n")).decode("ascii"), True
 
 
 def _columns(path: Path, kind: str, text: Text) -> tuple[str, ...]:
     """Names of the fields: declared, of the first CSV record, or all keys of a JSON lines file."""
     if kind == "jsonl":
-        return _json_keys(path)
+        return _json_keys(path, text)
     if text.columns is not None:
         return text.columns
     with content(path) as stream:
@@ -149,15 +173,15 @@ def _columns(path: Path, kind: str, text: Text) -> tuple[str, ...]:
         ) from error
 
 
-def _json_keys(path: Path) -> tuple[str, ...]:
+def _json_keys(path: Path, text: Text) -> tuple[str, ...]:
     names: dict[str, None] = {}
     with content(path) as stream:
         for _, line in text_lines(stream, path):
-            found, _ = _json_object(line)
+            found, _ = json_object(line)
             names.update(dict.fromkeys(found or ()))
     if not names:
         raise SourceFileError(f"{path} holds no JSON object. Is it JSON lines?", "file.format")
-    return tuple(names)
+    return json_fields([names], text.columns)
 
 
 def _records(stream: IO[bytes], path: Path, kind: str, text: Text, parse: Parser) -> Iterator[_Record]:
@@ -215,52 +239,6 @@ def _csv_fields(text: Text, columns: Sequence[str]) -> Parser:
 
 def _json_fields(columns: Sequence[str]) -> Parser:
     def parse(raw: bytes) -> tuple[list[str | None] | None, str | None]:
-        found, problem = _json_object(raw)
-        if found is None:
-            return None, problem
-        values = [_json_text(found.get(name)) for name in columns]
-        if any("\x00" in value for value in values if value):
-            return None, "record.control"
-        return values, None
+        return json_values(*json_object(raw), columns)
 
     return parse
-
-
-def _json_object(raw: bytes) -> tuple[dict[str, Any] | None, str | None]:
-    """One JSON object with its numbers as they are written, or why the line is none."""
-    try:
-        found = json.loads(
-            raw.decode("utf-8"), parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique_keys
-        )
-    except UnicodeDecodeError:
-        return None, "record.encoding"
-    except (ValueError, RecursionError):
-        return None, "record.json"
-    if not isinstance(found, dict):
-        return None, "record.json"
-    # JSON may spell half of a surrogate pair, which is no character.
-    return (None, "record.encoding") if b"\\u" in raw and not _is_text(found) else (found, None)
-
-
-def _is_text(value: object) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key repeats")
-    return found
-
-
-def _json_text(value: object) -> str | None:
-    """A field as the text that was delivered; a nested one as JSON."""
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False)

@@ -81,7 +81,10 @@ class Retention(BaseModel):
 
 
 class LakeDefaults(BaseModel):
-    """What a lake of a source starts from, as the source's mapping says; the lake's own `lake.yaml` may differ."""
+    """What a lake of a source starts from, as the source's mapping says; the lake's own `lake.yaml` may differ.
+
+    `tables` names those optional tables of the source that the lake has.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     as_of: datetime | None = None
@@ -91,6 +94,7 @@ class LakeDefaults(BaseModel):
     backtest: Backtest = Backtest()
     study: Study = Study()
     retention: Retention = Retention()
+    tables: tuple[str, ...] = ()
 
     @field_validator("as_of")
     @classmethod
@@ -118,6 +122,9 @@ class Settings(BaseModel):
     java: Path | None = None
     trust_store: Path | None = None
     spark_remote: str | None = None
+    kafka_brokers: str | None = None
+    kafka_config: Path | None = None
+    kafka_batch_records: int = Field(default=100_000, ge=1)
     spark_port: int = Field(default=0, ge=0, le=65535)
     spark_memory: str = "4g"
     spark_idle_minutes: float = Field(default=30, gt=0)
@@ -180,6 +187,9 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_JAVA": "java",
     "LIFTLAKE_TRUST_STORE": "trust_store",
     "SPARK_REMOTE": "spark_remote",
+    "LIFTLAKE_KAFKA_BROKERS": "kafka_brokers",
+    "LIFTLAKE_KAFKA_CONFIG": "kafka_config",
+    "LIFTLAKE_KAFKA_BATCH_RECORDS": "kafka_batch_records",
     "LIFTLAKE_SPARK_PORT": "spark_port",
     "LIFTLAKE_SPARK_MEMORY": "spark_memory",
     "LIFTLAKE_SPARK_IDLE_MINUTES": "spark_idle_minutes",

@@ -1,6 +1,6 @@
-"""A source file as a relation of the Spark server.
+"""A source file, or the messages of a topic, as a relation of the Spark server.
 
-Belongs here: copying a file's records where the server can read them. Does not belong here: what the records mean.
+Belongs here: copying records where the server can read them. Does not belong here: what the records mean.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +21,7 @@ from pyspark.sql.pandas.types import from_arrow_type
 from checks.contracts.evolution import SourceColumn
 from resources.lake import Lake
 from resources.mapping import TableMapping
-from resources.records import HIDDEN, stage_text
+from resources.records import HIDDEN, stage_messages, stage_text
 from resources.source_bytes import SourceFileError, uncompressed
 
 ROWS_PER_GROUP = 250_000
@@ -61,21 +61,42 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
     Raises:
         SourceFileError: the file cannot be read as its mapping says; `rule_id` names the reason.
     """
-    target = lake.settings.warehouse / "_staging" / f"{name}.parquet"
     with TemporaryDirectory() as folder:
         local = Path(folder) / "records.parquet"
-        is_text = rules.format != "parquet"
         if rules.format == "parquet":
             with uncompressed(path, Path(folder)) as plain:
                 stage_parquet(plain, local, path)
         else:
             stage_text(path, rules.format, rules.text, local)
-        layout = layout_of(local, path.name)
-        identity = identifying_columns(rules, layout)
-        may_repeat = identity is None or may_repeat_rows(local, identity)
-        lake.send(local, target)
+        with _sent(lake, local, rules, name, path.name) as relation:
+            yield relation
+
+
+@contextmanager
+def messages_on_server(
+    lake: Lake, values: Sequence[bytes], rules: TableMapping, name: str, delivery: str
+) -> Iterator[Relation]:
+    """The messages of a topic as a relation of the server, for as long as the block runs."""
+    with TemporaryDirectory() as folder:
+        local = Path(folder) / "records.parquet"
+        stage_messages(values, rules.text, local)
+        with _sent(lake, local, rules, name, delivery) as relation:
+            yield relation
+
+
+@contextmanager
+def _sent(lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str) -> Iterator[Relation]:
+    layout = layout_of(local, delivery)
+    if rules.format == "jsonl" and rules.text.columns is not None:
+        # A declared field that no record has is no change of the delivery.
+        layout = tuple(replace(item, is_all_null=item.is_all_null and item.name not in rules.text.columns)
+                       for item in layout)  # fmt: skip
+    identity = identifying_columns(rules, layout)
+    may_repeat = identity is None or may_repeat_rows(local, identity)
+    target = lake.settings.warehouse / "_staging" / f"{name}.parquet"
+    lake.send(local, target)
     try:
-        yield Relation(f"parquet.`{target}`", layout, is_text, may_repeat)
+        yield Relation(f"parquet.`{target}`", layout, rules.format != "parquet", may_repeat)
     finally:
         target.unlink(missing_ok=True)
 

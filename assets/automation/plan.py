@@ -46,7 +46,7 @@ class State:
     Attributes:
         made_from: provenance of every table that readers see.
         tokens: version of every table that readers see.
-        new_files: source table -> names of files that are not in the ledger.
+        arrived: source table -> files and messages of topics that are not in the ledger.
         changed_weeks: (table, token) -> the business weeks that arrived after that token; None: no week known.
         unchecked: tables of which no audit has seen the version that readers see.
         faults: tables of which the audit of that version did not pass; what uses the broken columns waits.
@@ -55,7 +55,7 @@ class State:
 
     made_from: Mapping[Key, Provenance]
     tokens: Mapping[Key, str]
-    new_files: Mapping[Key, Sequence[str]]
+    arrived: Mapping[Key, Sequence[str]]
     changed_weeks: Mapping[tuple[Key, str], Weeks | None] = field(default_factory=dict)
     unchecked: frozenset[Key] = frozenset()
     faults: Mapping[Key, Fault] = field(default_factory=dict)
@@ -127,8 +127,8 @@ def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[
 
 def _own_reason(node: Node, state: State, made_from: Provenance | None) -> str | None:
     """Why all of a table is behind, whatever its inputs are."""
-    if node.key in state.new_files:
-        return f"new files: {', '.join(state.new_files[node.key])}"
+    if node.key in state.arrived:
+        return f"arrived: {', '.join(state.arrived[node.key])}"
     if node.key not in state.tokens:
         return "not in the lake yet"
     if made_from is not None and made_from.code != node.code:

@@ -1,10 +1,11 @@
-"""Sensors: files that arrive are ingested and the weeks they touch rebuilt; what drift asks for is trained.
+"""Sensors: what arrives is ingested and the weeks that it touches rebuilt; what drift asks for is trained.
 
-Belongs here: when to ask for runs. Does not belong here: reading files (bronze). What was ingested is decided by
-content in the ledger and what was asked for by run keys; the cursor only remembers sizes, so that a lost cursor adds
-no row and misses no file.
+Belongs here: when to ask for runs. Does not belong here: reading files and topics (bronze). What was ingested is
+decided by content and offsets in the ledger, and what was asked for by run keys; the cursor only remembers sizes, so
+that a lost cursor adds no row and misses no file.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,23 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.automation.jobs import INGEST, RETRAIN, WEEKS
 from assets.automation.runs import END_TAG, START_TAG
-from assets.graph import FIRST_WEEK, LAST_WEEK, Graph
+from assets.automation.watchdog import watchdog
+from assets.graph import FIRST_WEEK, LAST_WEEK, TOPIC_POSITION, Graph
 from ml.drift_decisions import Response
 from resources.deliveries import matching_files
 from resources.mapping import SourceMapping
+from resources.offsets import TopicState
+from resources.topics import TopicError, Topics
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
+TOPICS_TAG = {"requested_by": "topics"}
+# On a run that reads topics: a digest of how far they went when it was asked for.
+ENDS_TAG = "liftlake/topic_ends"
+# How often the same messages are asked for when the run that should bring them fails.
+TRIES = 3
+UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING,
+             dg.DagsterRunStatus.STARTED]  # fmt: skip
+FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 # How many past ingests a tick looks at for weeks that were not asked for yet.
 INGESTS_LOOKED_AT = 20
 DECISIONS = dg.AssetKey(["models", "drift_decisions"])
@@ -28,12 +40,16 @@ Sizes = Mapping[str, tuple[int, int]]
 
 
 def sensors(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
-    """The landing sensor, that of drift, and the one that evaluates automation conditions. All start stopped."""
+    """Those of the landing folder, of topics where the lake has any, of drift, and of automation, which start stopped;
+    and the watchdog, which does not.
+    """
     automation = dg.AutomationConditionSensorDefinition(
         "automation", target=dg.AssetSelection.all(), run_tags={"requested_by": "automation"}
     )
     by_name = {job.name: job for job in jobs}
-    return [_landing(graph, [by_name[INGEST], by_name[WEEKS]]), _drift_response(by_name[RETRAIN]), automation]
+    arriving = [by_name[INGEST], by_name[WEEKS]]
+    topics = [_topics(graph, arriving)] if any(graph.topic(name) for name in graph.mapping.tables) else []
+    return [_landing(graph, arriving), *topics, _drift_response(by_name[RETRAIN]), automation, watchdog()]
 
 
 def _drift_response(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -78,7 +94,7 @@ def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.S
     def landing_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before = {name: tuple(size) for name, size in json.loads(context.cursor or "{}").items()}
         now = file_sizes(graph.settings.landing, graph.mapping)
-        requests = list(_week_requests(context.instance))
+        requests = list(_week_requests(context.instance, REQUESTED_BY))
         complete = complete_files(now, before)
         if complete:
             key = json.dumps(complete, sort_keys=True)
@@ -99,17 +115,68 @@ def complete_files(now: Sizes, before: Sizes) -> dict[str, tuple[int, int]]:
     return {name: size for name, size in now.items() if before.get(name) == size}
 
 
-def _week_requests(instance: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
-    """One range rebuild for each landing ingest that brought rows; the run key keeps it to one."""
+def _topics(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="topics",
+        jobs=jobs,
+        minimum_interval_seconds=30,
+        description="Ingests what has come to the lake's topics, then rebuilds the weeks that it touches.",
+    )
+    def topics(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        tables = {name: topic for name in graph.mapping.tables if (topic := graph.topic(name)) is not None}
+        try:
+            broker = Topics(graph.settings)
+            states = {table: broker.state(topic) for table, topic in tables.items()}
+        except TopicError as error:
+            return dg.SkipReason(str(error))
+        requests = list(_week_requests(context.instance, TOPICS_TAG))
+        return dg.SensorResult(run_requests=[*requests, *topic_requests(context.instance, states)])
+
+    return topics
+
+
+def topic_requests(instance: dg.DagsterInstance, states: Mapping[str, TopicState]) -> list[dg.RunRequest]:
+    """At most one ingest of the tables in whose topics something waits; none while one is under way.
+
+    The run key is made of how far the topics went: the same messages are asked for once, and again only after a run
+    that failed.
+    """
+    waiting = {table: state for table, state in states.items() if is_waiting(instance, table, state)}
+    if not waiting or instance.get_runs(dg.RunsFilter(tags=TOPICS_TAG, statuses=UNDER_WAY), limit=1):
+        return []
+    told = json.dumps({table: [state.topic_id, sorted(state.end.items())] for table, state in sorted(waiting.items())})
+    ends = hashlib.sha256(told.encode()).hexdigest()[:16]
+    failed = instance.get_runs(dg.RunsFilter(tags={ENDS_TAG: ends}, statuses=FAILED), limit=TRIES)
+    if len(failed) == TRIES:
+        return []
+    tags = {**TOPICS_TAG, ENDS_TAG: ends}
+    return [dg.RunRequest(run_key=f"topics-{ends}-{len(failed)}", job_name=INGEST, tags=tags)]
+
+
+def is_waiting(instance: dg.DagsterInstance, table: str, state: TopicState) -> bool:
+    """Whether a topic goes further than its newest ingest says that it was read."""
+    newest = instance.get_latest_materialization_event(dg.AssetKey(["bronze", table]))
+    found = newest.asset_materialization.metadata if newest and newest.asset_materialization else {}
+    if TOPIC_POSITION not in found:
+        return any(end > state.first[part] for part, end in state.end.items())
+    read = json.loads(str(found[TOPIC_POSITION].value))
+    following = {int(part): offset for part, offset in read["next_offsets"].items()}
+    return read["topic_id"] != state.topic_id or any(
+        end > following.get(part, state.first[part]) for part, end in state.end.items()
+    )
+
+
+def _week_requests(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Iterator[dg.RunRequest]:
+    """One range rebuild for each ingest with these tags that brought rows; the run key keeps it to one."""
     done = instance.get_runs(
-        dg.RunsFilter(job_name=INGEST, tags=REQUESTED_BY, statuses=[dg.DagsterRunStatus.SUCCESS]),
+        dg.RunsFilter(job_name=INGEST, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]),
         limit=INGESTS_LOOKED_AT,
     )
     for run in done:
         weeks = ingested_weeks(instance, run.run_id)
         if weeks is not None:
-            tags = {START_TAG: weeks[0], END_TAG: weeks[1], **REQUESTED_BY}
-            yield dg.RunRequest(run_key=f"weeks-{run.run_id}", job_name=WEEKS, tags=tags)
+            span = {START_TAG: weeks[0], END_TAG: weeks[1], **tags}
+            yield dg.RunRequest(run_key=f"weeks-{run.run_id}", job_name=WEEKS, tags=span)
 
 
 def ingested_weeks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str] | None:

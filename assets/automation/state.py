@@ -16,6 +16,8 @@ from resources.delivery_plan import is_settled
 from resources.lake import Lake
 from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
+from resources.topic_ingest import Standing, TopicIngest
+from resources.topics import Topics
 from resources.verdicts import Fault, newest_audit
 
 
@@ -76,14 +78,15 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
         if node.key[0] == "bronze" and node.has_step and node.key in tokens
     }
     return State(
-        made_from, tokens, _new_files(lake, graph), _changed_weeks(lake, nodes, made_from, tokens),
+        made_from, tokens, _arrived(lake, graph), _changed_weeks(lake, nodes, made_from, tokens),
         unchecked=frozenset(key for key, audit in audits.items() if audit is False),
         faults={key: audit for key, audit in audits.items() if isinstance(audit, Fault)},
         unpublished=frozenset(unpublished),
     )  # fmt: skip
 
 
-def _new_files(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
+def _arrived(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
+    """Source table -> what waits to be ingested: new files, and the messages of its topic."""
     mapping = graph.mapping
     known = receipts_of(lake, graph.contract("bronze", "ingest_ledger"), mapping.source)
     found: dict[Key, list[str]] = {}
@@ -91,9 +94,17 @@ def _new_files(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
         paths = graph.source_files(table)
         settled = {path for path in paths if is_settled(known, table, path.name, file_sha256(path), mapping.sha256)}
         new = [path.name for path in paths if path not in settled]
+        if graph.topic(table) is not None:
+            new += _waiting(TopicIngest(lake, mapping, graph.contracts, Topics(graph.settings)).standing(table))
         if new:
             found["bronze", table] = new
     return found
+
+
+def _waiting(standing: Standing) -> list[str]:
+    if standing.losses:
+        return standing.losses
+    return [f"{standing.lag:,} messages of topic {standing.topic}"] if standing.lag else []
 
 
 def _changed_weeks(

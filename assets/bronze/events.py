@@ -1,17 +1,18 @@
 """Bronze: one asset per table of the source, and the keys that replace household ids.
 
-Belongs here: which files an asset ingests and what the UI shows of it. Does not belong here: how a file is ingested
-(resources.ingest) or what a source looks like (sources/*.yaml).
+Belongs here: which files and topics an asset ingests and what the UI shows of it. Does not belong here: how they are
+ingested (resources.ingest, resources.topic_ingest) or what a source looks like (sources/*.yaml).
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.graph import FIRST_WEEK, LAST_WEEK, Graph, materialise
+from assets.graph import FIRST_WEEK, LAST_WEEK, TOPIC_LAG, TOPIC_POSITION, Graph, materialise
 from checks.contracts.pandera_schema import to_pandera
-from checks.contracts.plan import compile_plan
+from checks.contracts.plan import ValidationPlan, compile_plan
 from ml.tokens import household_tokens
 from resources.ingest import Ingest
 from resources.lake import Lake
@@ -19,12 +20,17 @@ from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
 from resources.source_bytes import SourceFileError
 from resources.token_keys import FIRST_VERSION, key_version, token_key
+from resources.topic_ingest import Standing, TopicIngest
+from resources.topics import Topics
 
-READERS = ("books", "delivery_plan", "ingest", "mapping", "records", "source_bytes", "staging")
+READERS = (
+    "books", "delivery_plan", "ingest", "json_records", "mapping", "records", "source_bytes", "offsets", "splitting",
+    "staging", "topic_ingest", "topics",
+)  # fmt: skip
 CODE = [PROJECT_ROOT / "resources" / f"{name}.py" for name in READERS]
 TOKEN_CODE = [PROJECT_ROOT / "ml" / "tokens.py"]
 # Tables of a source that name households.
-HOUSEHOLD_TABLES = ("pos_lines", "households", "offer_exposures", "redemptions")
+HOUSEHOLD_TABLES = ("pos_lines", "households", "offer_exposures", "redemptions", "telemetry_events")
 MARKDOWN_ROWS = 20
 
 
@@ -39,23 +45,47 @@ def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
     def events(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         contract = graph.contract("bronze", name)
         plan = compile_plan(to_pandera(contract))
-        ingest = Ingest(lake, graph.mapping, graph.contracts)
         lake.prepare()
         lake.ensure_table(contract)
         lake.ensure_table(graph.contract("bronze", "quarantine"))
-        receipts = []
-        for path in graph.source_files(name):
-            receipt = ingest.file(name, path, plan)
-            if receipt is None:
-                context.log.info("%s is in the ledger already: nothing added", path.name)
-                continue
-            receipts.append(receipt)
-            if receipt.outcome == "refused":
-                context.log.error("%s is in quarantine whole: %s", path.name, receipt.reason)
+        receipts = _ingest_files(context, lake, graph, name, plan)
         _require_content(lake, graph, name)
-        return dg.MaterializeResult(metadata=receipt_metadata(receipts))
+        behind = {}
+        if graph.topic(name) is not None:
+            reader = TopicIngest(lake, graph.mapping, graph.contracts, Topics(graph.settings))
+            for batch in reader.batches(name, plan, graph.settings.kafka_batch_records):
+                context.log.info("%s: %s records", batch.file_name, f"{batch.received:,}")
+                receipts.append(batch)
+            behind = topic_metadata(reader.standing(name))
+        return dg.MaterializeResult(metadata={**receipt_metadata(receipts), **behind})
 
     return events
+
+
+def _ingest_files(
+    context: dg.AssetExecutionContext, lake: Lake, graph: Graph, name: str, plan: ValidationPlan
+) -> list[Receipt]:
+    ingest = Ingest(lake, graph.mapping, graph.contracts)
+    receipts = []
+    for path in graph.source_files(name):
+        receipt = ingest.file(name, path, plan)
+        if receipt is None:
+            context.log.info("%s is in the ledger already: nothing added", path.name)
+            continue
+        receipts.append(receipt)
+        if receipt.outcome == "refused":
+            context.log.error("%s is in quarantine whole: %s", path.name, receipt.reason)
+    return receipts
+
+
+def topic_metadata(standing: Standing) -> dict[str, Any]:
+    """How far a topic was read, and what has come to it since."""
+    position, state = standing.position, standing.state
+    offsets = dict(sorted(position.next_offsets.items())) if position else {}
+    return {
+        TOPIC_LAG: standing.lag,
+        TOPIC_POSITION: json.dumps({"topic_id": state.topic_id, "next_offsets": offsets}),
+    }
 
 
 def _require_content(lake: Lake, graph: Graph, name: str) -> None:

@@ -51,7 +51,10 @@ def test_jobs_schedules_and_sensors(definitions: dg.Definitions):
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert names == {"whole_graph", "ingest_files", "rebuild_weeks", "retrain", "ci_sample"}
     assert [schedule.name for schedule in repository.schedule_defs] == ["weekly"]
-    assert {sensor.name for sensor in repository.sensor_defs} == {"landing_folder", "drift_response", "automation"}
+    starts = {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs}
+    assert starts == {
+        "landing_folder": "STOPPED", "drift_response": "STOPPED", "automation": "STOPPED", "watchdog": "RUNNING",
+    }  # fmt: skip
 
 
 def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead(

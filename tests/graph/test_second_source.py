@@ -15,7 +15,7 @@ ABSENT = {
     "bronze/promotions", "bronze/households", "bronze/campaigns", "bronze/offers", "bronze/offer_exposures",
     "bronze/redemptions", "silver/fct_promotions", "silver/fct_offer_exposures", "silver/fct_redemptions",
     "gold/promotion_plans", "gold/promotion_events", "insights/promotion_lift", "bronze/action_assignments",
-    "insights/action_outcomes", "insights/next_actions",
+    "insights/action_outcomes", "insights/next_actions", "bronze/telemetry_events", "silver/fct_telemetry",
 }  # fmt: skip
 
 
@@ -41,3 +41,16 @@ def test_returns_are_a_table_where_the_source_has_them(graph: dg.Definitions, de
     returns = dg.AssetKey(["silver", "fct_returns"])
     assert graph.resolve_asset_graph().has(returns)
     assert not definitions.resolve_asset_graph().has(returns)
+
+
+def test_telemetry_is_a_table_where_the_lake_names_it_and_a_sensor_where_it_has_brokers(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    """The same table is fed from files or from a topic: only the sensor comes and goes with the brokers."""
+    settings = throwaway_settings(tmp_path_factory.mktemp("app"))
+    named = settings.model_copy(update={"lake": settings.lake.model_copy(update={"tables": ("telemetry_events",)})})
+    for brokers in (None, "127.0.0.1:9092"):
+        found = build_definitions(build_graph(named.model_copy(update={"kafka_brokers": brokers})))
+        keys = found.resolve_asset_graph().get_all_asset_keys()
+        assert {dg.AssetKey(["bronze", "telemetry_events"]), dg.AssetKey(["silver", "fct_telemetry"])} <= keys
+        assert ("topics" in {sensor.name for sensor in found.sensors or ()}) == (brokers is not None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from resources.mapping import MappingError, load_mapping
+from resources.mapping import MappingError, TableMapping, load_mapping
+from resources.records import Text
 
 
 def test_the_demo_mapping_names_every_source_table():
-    mapping = load_mapping("completejourney")
+    mapping = load_mapping("completejourney").having(())
     assert set(mapping.tables) == {
         "pos_lines", "promotions", "products", "households", "campaigns", "offers", "offer_exposures", "redemptions",
     }  # fmt: skip
@@ -77,3 +79,20 @@ def test_a_table_may_be_read_out_of_the_files_of_another(tmp_path: Path):
 def test_a_source_delivers_its_tables_and_returns_where_its_lines_have_kinds(tmp_path: Path):
     assert shop(tmp_path).delivered == {"bronze.pos_lines", "bronze.products", "returns"}
     assert "returns" not in load_mapping("completejourney").delivered
+
+
+def test_an_optional_table_is_only_in_a_lake_that_names_it():
+    mapping = load_mapping("completejourney")
+    assert "telemetry_events" not in mapping.having(()).tables
+    assert mapping.having(["telemetry_events"]).tables == mapping.tables
+    with pytest.raises(MappingError, match="no optional \\['pos_lines'\\]; it has telemetry_events"):
+        mapping.having(["pos_lines"])
+
+
+def test_a_topic_brings_json_whose_fields_are_named():
+    table = {"pattern": "x*", "duplicates": {"scope": "row"}, "columns": {}, "topic": "x"}
+    with pytest.raises(ValidationError, match="names its fields"):
+        TableMapping(**table, format="jsonl")
+    with pytest.raises(ValidationError, match="format jsonl"):
+        TableMapping(**table, format="csv", text=Text(columns=("a",)))
+    assert TableMapping(**table, format="jsonl", text=Text(columns=("a",))).topic == "x"

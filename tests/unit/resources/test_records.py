@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from resources.records import HIDDEN, IS_BASE64, LINE, PROBLEM, RAW, Text, stage_text
+from resources.records import HIDDEN, IS_BASE64, LINE, PROBLEM, RAW, Text, stage_messages, stage_text
 from resources.source_bytes import MAX_RECORD_BYTES, SourceFileError, content_sha256, file_sha256
 
 HEADER = b"id,name,units\n"
@@ -81,7 +81,7 @@ def test_a_json_line_that_is_no_plain_object(tmp_path: Path, line: bytes, proble
 def test_json_keeps_numbers_as_they_are_written(tmp_path: Path):
     line = b'{"a": 1.10, "b": 9223372036854775808, "c": NaN, "d": true, "e": null, "f": {"g": [1]}, "h": "x"}'
     rows = staged(tmp_path, line, "jsonl").drop(HIDDEN)
-    assert rows.rows() == [("1.10", "9223372036854775808", "NaN", "true", None, '{"g": ["1"]}', "x")]
+    assert rows.rows() == [("1.10", "9223372036854775808", "NaN", "true", None, '{"g": [1]}', "x")]
 
 
 def test_keys_of_all_json_lines_are_columns(tmp_path: Path):
@@ -177,3 +177,24 @@ def test_mutated_records_are_all_accounted_for(tmp_path: Path, kind: str):
     unread = rows.filter(pl.col(PROBLEM).is_not_null())
     assert 0 < unread.height < rows.height
     assert unread.drop(HIDDEN).null_count().sum_horizontal().item() == unread.height * (len(rows.columns) - len(HIDDEN))
+
+
+def test_messages_are_the_records_that_a_file_of_them_holds(tmp_path: Path):
+    """Declared fields first, the others by name; a field that is named like a hidden column is not read."""
+    values = [
+        b'{"b": 1.50, "z": [1.0, {"y": NaN, "x": "1"}], "_line": 7}',
+        b"",
+        b"\xff",
+        b'{"a": "x", "c": null, "c": 1}',
+        b'{"a": "\\u0000"}',
+    ]
+    text = Text(columns=("a", "never"))
+    stage_messages(values, text, tmp_path / "messages.parquet")
+    rows = pl.read_parquet(tmp_path / "messages.parquet")
+    assert rows.columns == ["a", "never", "b", "z", *HIDDEN]
+    assert rows[LINE].to_list() == [1, 2, 3, 4, 5]
+    assert rows[PROBLEM].to_list() == [None, "record.json", "record.encoding", "record.json", "record.control"]
+    assert rows.row(0)[:4] == (None, None, "1.50", '[1.0, {"y": NaN, "x": "1"}]')
+    lines = staged(tmp_path, b"\n".join(value.replace(b', "_line": 7', b"") for value in values), "jsonl", text)
+    assert lines.drop(LINE, RAW).equals(rows.filter(pl.col(RAW) != "").drop(LINE, RAW))
+    assert lines[RAW].to_list()[1:] == [raw for raw in rows[RAW].to_list()[1:] if raw]

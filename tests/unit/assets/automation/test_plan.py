@@ -28,7 +28,7 @@ def settled(**changes: object) -> State:
             MODEL: Provenance("m1", {"gold.series": "7"}),
         },
         "tokens": {EVENTS: "4", LINES: "2", SERIES: "7", MODEL: "1"},
-        "new_files": {},
+        "arrived": {},
     }
     return State(**{**facts, **changes})
 
@@ -40,7 +40,7 @@ def test_a_settled_lake_needs_nothing():
 def test_an_empty_lake_needs_everything_upstream_first():
     work = plan(NODES, State({}, {}, {EVENTS: ["a.parquet"]}))
     assert [item.key for item in work] == [EVENTS, LINES, SERIES, MODEL]
-    assert work[0].reason == "new files: a.parquet"
+    assert work[0].reason == "arrived: a.parquet"
     assert work[1].weeks == (FIRST, LAST)
     assert work[2].weeks == (FIRST, CUTOFF)
     assert work[3].weeks is None

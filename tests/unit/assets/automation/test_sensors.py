@@ -1,12 +1,23 @@
 """What sensors judge: which files are complete, which weeks an ingest touched, which decision asks for training."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.test_utils import create_run_for_test
 
-from assets.automation.sensors import complete_files, file_sizes, ingested_weeks, requested_weeks
+from assets.automation.sensors import (
+    complete_files,
+    file_sizes,
+    ingested_weeks,
+    is_waiting,
+    requested_weeks,
+    topic_requests,
+)
 from definitions import build_definitions, build_graph
 from resources.mapping import load_mapping
+from resources.offsets import TopicState
 from resources.settings import load_settings
 
 MAPPING = load_mapping("completejourney")
@@ -97,3 +108,49 @@ def test_the_sensor_requests_the_retraining_of_the_week_under_one_key():
         "forecasts/demand_forecasts",
     } <= made
     assert not {name for name in made if name.split("/")[0] in ("bronze", "silver", "gold")}
+
+
+def read_up_to(instance: dg.DagsterInstance, topic_id: str, next_offsets: dict[str, int]) -> None:
+    """An ingest that says how far it read the topic."""
+
+    @dg.asset(key=["bronze", "telemetry_events"])
+    def events() -> dg.MaterializeResult:
+        position = json.dumps({"topic_id": topic_id, "next_offsets": next_offsets})
+        return dg.MaterializeResult(metadata={"topic_position": position})
+
+    dg.materialize([events], instance=instance)
+
+
+def ended(instance: dg.DagsterInstance, tags: Mapping[str, str], status: dg.DagsterRunStatus) -> None:
+    create_run_for_test(instance, tags=dict(tags), status=status)
+
+
+def test_what_waits_in_a_topic_is_asked_for_once():
+    """No second request while one is under way or after it read everything; a failed one is asked for thrice."""
+    state = {"telemetry_events": TopicState("a", {0: 0, 1: 0}, {0: 5, 1: 0})}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert topic_requests(instance, {"telemetry_events": TopicState("a", {0: 5}, {0: 5})}) == []
+        keys = []
+        for _ in range(3):
+            (request,) = topic_requests(instance, state)
+            assert topic_requests(instance, state)[0].run_key == request.run_key
+            keys.append(request.run_key)
+            ended(instance, request.tags, dg.DagsterRunStatus.FAILURE)
+        assert len(set(keys)) == 3
+        assert topic_requests(instance, state) == []
+        more = {"telemetry_events": TopicState("a", {0: 0, 1: 0}, {0: 6, 1: 0})}
+        (request,) = topic_requests(instance, more)
+        ended(instance, request.tags, dg.DagsterRunStatus.STARTED)
+        assert topic_requests(instance, more) == []
+
+
+def test_a_topic_waits_where_it_goes_further_than_it_was_read():
+    now = TopicState("a", {0: 2, 1: 0}, {0: 5, 1: 0})
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert is_waiting(instance, "telemetry_events", now)
+        read_up_to(instance, "a", {"0": 4, "1": 0})
+        assert is_waiting(instance, "telemetry_events", now)
+        read_up_to(instance, "a", {"0": 5, "1": 0})
+        assert not is_waiting(instance, "telemetry_events", now)
+        # Created anew: a run has to say so.
+        assert is_waiting(instance, "telemetry_events", TopicState("b", {0: 0}, {0: 0}))

@@ -66,7 +66,7 @@ def test_sources_are_the_bronze_tables(contracts: Contracts) -> None:
 
 def test_models_have_the_columns_of_the_contract(contracts: Contracts) -> None:
     models = yaml.safe_load(render_models(contracts, "silver"))["models"]
-    assert len(models) == 9
+    assert len(models) == 10
     for model in models:
         contract = contracts["silver", model["name"]]
         assert model["description"] == contract.description

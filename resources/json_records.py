@@ -1,0 +1,92 @@
+"""JSON records: the fields of one object as the texts that were delivered.
+
+Belongs here: what a JSON object says, field by field, and why a record is none. Does not belong here: files, messages
+and the relation that becomes of them (records).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+class _Number(str):
+    """A number as it is written: 1.50 is neither 1.5 nor a float of it."""
+
+    __slots__ = ()
+
+
+def json_fields(objects: Iterable[Mapping[str, Any]], declared: Sequence[str] | None) -> tuple[str, ...]:
+    """The fields of these records: in the order in which they appear, or the declared ones and then others by name."""
+    appearing = dict.fromkeys(name for item in objects for name in item)
+    if declared is None:
+        return tuple(appearing)
+    return (*declared, *sorted(set(appearing) - set(declared)))
+
+
+def json_values(
+    found: Mapping[str, Any] | None, problem: str | None, columns: Sequence[str]
+) -> tuple[list[str | None] | None, str | None]:
+    """The fields of a JSON record in the order of `columns`, or why it has none."""
+    if found is None:
+        return None, problem
+    values = [_text_of(found.get(name)) for name in columns]
+    if any("\x00" in value for value in values if value):
+        return None, "record.control"
+    return values, None
+
+
+def json_object(raw: bytes) -> tuple[dict[str, Any] | None, str | None]:
+    """One JSON object with its numbers as they are written, or why the line is none."""
+    try:
+        found = json.loads(
+            raw.decode("utf-8"),
+            parse_float=_Number,
+            parse_int=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=_unique_keys,
+        )
+    except UnicodeDecodeError:
+        return None, "record.encoding"
+    except (ValueError, RecursionError):
+        return None, "record.json"
+    if not isinstance(found, dict):
+        return None, "record.json"
+    # JSON may spell half of a surrogate pair, which is no character.
+    return (None, "record.encoding") if b"\\u" in raw and not _is_text(found) else (found, None)
+
+
+def _is_text(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key repeats")
+    return found
+
+
+def _text_of(value: object) -> str | None:
+    """A field as the text that was delivered; a nested one as JSON."""
+    if value is None or isinstance(value, str):
+        return value or None
+    return _json_of(value)
+
+
+def _json_of(value: object) -> str:
+    """A value as JSON, its numbers as they were written."""
+    if isinstance(value, _Number):
+        return value
+    if isinstance(value, dict):
+        return (
+            "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {_json_of(v)}" for name, v in value.items()) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_json_of, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,103 @@
+"""The records of a delivery, each with its canonical columns, whether it is good, and which of its repeats it is.
+
+Belongs here: judging and ranking records on the server, lazily: nothing is counted or committed. Does not belong here:
+what the columns and rules are (projection, record_rules), what becomes of the records (ingest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+
+from checks.contracts.plan import ValidationPlan
+from resources.lake import Lake
+from resources.mapping import SourceMapping
+from resources.projection import flag_column, kind_columns, lenient, record_projection
+from resources.receipts import Receipt
+from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
+from resources.records import IS_BASE64, LINE, PROBLEM, RAW
+from resources.source_bytes import SourceFileError
+from resources.staging import Relation
+
+PAYLOAD, ENCODING = "_payload", "_payload_encoding"
+KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
+
+
+class Splitter:
+    """Judges the records of one source, against what one lake holds already."""
+
+    def __init__(self, lake: Lake, mapping: SourceMapping) -> None:
+        self._lake = lake
+        self._mapping = mapping
+
+    def split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
+        """The records with their ranks, and the rules that tell good ones from broken ones."""
+        rules = record_rules(self._mapping, batch.table_name, relation.columns)
+        mapped = self._mapped(batch, relation, rules)
+        row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
+        judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
+        return self._ranked(batch, judged, relation), row_plan
+
+    def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
+        """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
+        table = self._mapping.tables[batch.table_name]
+        raw = self._lake.spark.table(relation.name)
+        names = relation.columns
+        stamp = [f"'{self._mapping.source}' AS source", f"'{batch.batch_id}' AS batch_id"]
+        as_json = f"to_json(struct({', '.join(f'`{name}`' for name in names)}))"
+        hidden = (
+            [LINE, PROBLEM, f"{RAW} AS {PAYLOAD}", f"IF({IS_BASE64}, 'base64', 'text') AS {ENCODING}"]
+            if relation.is_text
+            else [f"_metadata.row_index + 1 AS {LINE}", f"{as_json} AS {PAYLOAD}", f"'json' AS {ENCODING}"]
+        )
+        kinds = kind_columns(table.explode) if table.explode else []
+        broken = [f"{condition} AS {rule_column(index)}" for index, condition in enumerate(rules.values())]
+        flagged = [
+            f"COALESCE({lenient(sql)}, FALSE) AS {flag_column(index)}" for index, sql in enumerate(table.flags.values())
+        ]
+        canonical = record_projection(self._mapping, batch.table_name, names)
+        try:
+            about = raw.where(lenient(table.where)) if table.where else raw
+            mapped = about.selectExpr(*stamp, *canonical, *kinds, *broken, *flagged, *hidden)
+            mapped.schema  # noqa: B018  expressions are resolved here, before anything is written
+        except AnalysisException as error:
+            missing = (error.getMessageParameters() or {}).get("objectName", str(error).splitlines()[0])
+            raise SourceFileError(
+                f"{batch.file_name} has no column {missing}, which the mapping of {batch.table_name} uses. "
+                f"Its columns: {', '.join(names)}. Mend the mapping, or have the file delivered again.",
+                "file.columns",
+            ) from error
+        return mapped
+
+    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
+        """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
+
+        A broken record hides no good one of the same key. The window over all records is paid only when something may
+        repeat.
+        """
+        records = self._with_known(batch, records)
+        rules = self._mapping.tables[batch.table_name].duplicates
+        if not relation.may_repeat:
+            return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
+        key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
+        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD, LINE]))
+        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
+        return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
+
+    def _with_known(self, batch: Receipt, records: DataFrame) -> DataFrame:
+        """Adds whether an earlier file brought the same event already."""
+        name = f"bronze.{batch.table_name}"
+        if not self._lake.exists(name) or not self._lake.spark.sql(f"SELECT 1 FROM {name} LIMIT 1").collect():
+            return records.selectExpr("*", f"FALSE AS {KNOWN}")
+        rules = self._mapping.tables[batch.table_name]
+        key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
+        renamed = [f"{column} AS _earlier_{column}" for column in key]
+        known = self._lake.spark.table(name).selectExpr(*renamed, "TRUE AS _earlier").distinct()
+        same = " AND ".join(f"new.{column} <=> _earlier_{column}" for column in key)
+        return self._lake.spark.sql(
+            f"SELECT new.*, COALESCE(_earlier, FALSE) AS {KNOWN} FROM {{records}} new LEFT JOIN {{known}} ON {same}",
+            records=records,
+            known=known,
+        )

@@ -1,0 +1,154 @@
+"""Kafka topics: where a topic stands, and the records of exact ranges of offsets.
+
+Belongs here: everything that imports confluent_kafka. Does not belong here: which ranges are read and what is lost
+(offsets), what a record means (mapping, records).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[reportPrivateImportUsage]
+
+from resources.offsets import OffsetRange, TopicState
+from resources.settings import Settings
+
+# A broker answers within this time; one that restarts under a reader is back within the other.
+ANSWER_SECONDS, PATIENCE_SECONDS = 10.0, 60.0
+FETCHED_AT_ONCE = 10_000
+# Aborted transactions are no events, and their offsets hold nothing.
+COMMITTED_ONLY = IsolationLevel.READ_COMMITTED
+
+
+class TopicError(RuntimeError):
+    """The broker does not answer or has no such topic; the message says what to do. Nothing was read."""
+
+
+class Topics:
+    """The topics of one lake's broker; a context that closes its connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.kafka_brokers is not None
+        self._config = {
+            **_extra(settings.kafka_config),
+            "bootstrap.servers": settings.kafka_brokers,
+            # What the client would print of every retry is in the error, if it comes to one.
+            "log_level": 0,
+        }
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(self._config)
+
+    def state(self, topic: str) -> TopicState:
+        """The topic's id and the offsets that can be read now, of one moment for each partition.
+
+        Raises:
+            TopicError: the broker does not answer, or has no such topic.
+        """
+        with _reachable(topic):
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)
+            found = described[topic].result()
+            partitions = [TopicPartition(topic, item.id) for item in found.partitions]
+            first = self._offsets(partitions, OffsetSpec.earliest())
+            end = self._offsets(partitions, OffsetSpec.latest())
+        return TopicState(str(found.topic_id), first, end)
+
+    def _offsets(self, partitions: Sequence[TopicPartition], which: OffsetSpec | None) -> dict[int, int]:
+        assert which is not None
+        asked = self._admin.list_offsets(
+            dict.fromkeys(partitions, which), isolation_level=COMMITTED_ONLY, request_timeout=ANSWER_SECONDS
+        )
+        return {partition.partition: future.result().offset for partition, future in asked.items()}
+
+    def values(self, topic: str, ranges: Sequence[OffsetRange]) -> list[bytes]:
+        """The values of the records in the ranges, by partition and offset; a record without a value has none: b"".
+
+        Offsets that hold no record (compacted away, ends of transactions) are no records.
+
+        Raises:
+            TopicError: the broker does not answer, or a range cannot be read to its end.
+        """
+        wanted = [item for item in ranges if item.end > item.first]
+        found: dict[int, list[bytes]] = {item.partition: [] for item in wanted}
+        config = {
+            **self._config, "group.id": "liftlake", "enable.auto.commit": False, "enable.partition.eof": True,
+            "auto.offset.reset": "error", "isolation.level": "read_committed", "check.crcs": True,
+        }  # fmt: skip
+        with _reachable(topic), closing(Consumer(config)) as consumer:
+            consumer.assign([TopicPartition(topic, item.partition, item.first) for item in wanted])
+            for partition, value in _until(consumer, topic, wanted):
+                found[partition].append(value)
+        return [value for item in wanted for value in found[item.partition]]
+
+
+def _until(consumer: Consumer, topic: str, ranges: Sequence[OffsetRange]) -> Iterator[tuple[int, bytes]]:
+    """(partition, value) of the messages of the ranges; a partition is left as soon as its range is read."""
+    ends = {item.partition: item.end for item in ranges}
+    while ends:
+        first = consumer.poll(PATIENCE_SECONDS)
+        if first is None:
+            raise TopicError(_unread(topic, ends))
+        for message in (first, *consumer.consume(FETCHED_AT_ONCE, timeout=0)):
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            if error is None and offset < ends.get(partition, 0):
+                yield partition, message.value() or b""
+        # Past the end of a range, or past markers that are no messages.
+        for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
+            if place.offset >= ends[place.partition]:
+                del ends[place.partition]
+                consumer.pause([TopicPartition(topic, place.partition)])
+
+
+def _unread(topic: str, ends: Mapping[int, int]) -> str:
+    rest = ", ".join(f"{partition} up to offset {end}" for partition, end in sorted(ends.items()))
+    return f"Topic {topic} could not be read in {PATIENCE_SECONDS:.0f} s: partition {rest}. Is the broker up?"
+
+
+@contextmanager
+def _reachable(topic: str) -> Iterator[None]:
+    """Turns what the client raises into a sentence without the broker's address and credentials."""
+    try:
+        yield
+    except KafkaException as error:
+        problem = error.args[0]
+        if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicError(f"The broker has no topic {topic}: create it, or mend the mapping.") from error
+        raise TopicError(
+            f"Topic {topic} cannot be read ({problem.name()}): see that the broker that LIFTLAKE_KAFKA_BROKERS names "
+            "is up and lets this user read it, or unset the variable to go on without topics."
+        ) from error
+
+
+def _extra(path: Path | None) -> dict[str, str]:
+    """Further properties of the client (security, mostly), `name=value` a line; they may hold secrets.
+
+    Raises:
+        TopicError: the file cannot be read, or a line is no property.
+    """
+    if path is None:
+        return {}
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise TopicError(f"LIFTLAKE_KAFKA_CONFIG: {path} cannot be read: {error.strerror}.") from error
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    if not all(sign for _, sign, _ in pairs):
+        raise TopicError(f"LIFTLAKE_KAFKA_CONFIG: {path} has a line that is not `name=value`.")
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,182 @@
+"""Topics into bronze: every offset once, the same rows as from a file, and a stop wherever something is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmarks.broker import Broker
+from benchmarks.telemetry import Sender, Traffic, write_lines
+from checks.contracts.loader import load_contracts
+from checks.contracts.model import Contract
+from checks.contracts.pandera_schema import to_pandera
+from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.ingest import Ingest
+from resources.lake import Lake
+from resources.mapping import SourceMapping, load_mapping
+from resources.offsets import LostOffsets
+from resources.receipts import Receipt
+from resources.settings import Settings
+from resources.topic_ingest import TopicIngest
+from resources.topics import TopicError, Topics
+
+pytestmark = pytest.mark.spark
+TOPIC, TABLE = "telemetry", "telemetry_events"
+START = datetime(2017, 11, 27, 5, tzinfo=UTC)
+BROKEN = [b"", b"no JSON", b'{"event_id": "x"', b"\xff\xfe", b'{"event_id": "y", "event_type": "unheard of"}']
+BUSINESS = pl.exclude("batch_id")
+Contracts = dict[tuple[str, str], Contract]
+
+
+@pytest.fixture(scope="module")
+def broker(lake_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(lake_settings, tmp_path_factory.mktemp("broker")) as started:
+        yield started
+
+
+@pytest.fixture
+def topic(broker: Broker) -> Iterator[Sender]:
+    broker.create(TOPIC, 2)
+    yield Sender(broker.brokers, TOPIC)
+    broker.drop(TOPIC)
+
+
+@pytest.fixture
+def contracts(lake: Lake) -> Iterator[Contracts]:
+    lake.prepare()
+    found = load_contracts()
+    lake.ensure_table(found["bronze", "quarantine"])
+    yield found
+    for table in (TABLE, "ingest_ledger", "quarantine"):
+        lake.spark.sql(f"DROP TABLE IF EXISTS bronze.{table}")
+
+
+@pytest.fixture
+def mapping() -> SourceMapping:
+    return load_mapping("completejourney")
+
+
+@pytest.fixture
+def plan(contracts: Contracts) -> ValidationPlan:
+    return compile_plan(to_pandera(contracts["bronze", TABLE]))
+
+
+@pytest.fixture
+def reader(lake: Lake, lake_settings: Settings, mapping: SourceMapping, contracts: Contracts, broker: Broker):
+    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
+    return TopicIngest(lake, mapping, contracts, topics)
+
+
+def bronze(lake: Lake) -> pl.DataFrame:
+    return lake.query(f"SELECT * FROM bronze.{TABLE} ORDER BY event_id").select(BUSINESS)
+
+
+def test_a_topic_brings_the_rows_that_a_file_of_its_messages_brings(
+    lake: Lake, mapping: SourceMapping, contracts: Contracts, plan: ValidationPlan, tmp_path: Path,
+    topic: Sender, reader: TopicIngest,
+):  # fmt: skip
+    messages = [*Traffic(seed=5, count=2000, start=START).messages(), *BROKEN]
+    topic.send(messages)
+    assert topic.flush() == len(messages)
+    receipts = list(reader.batches(TABLE, plan, most=700))
+    assert all(receipt.last_event_at and receipt.last_event_at.tzinfo for receipt in receipts)
+    assert [receipt.batch_ordinal for receipt in receipts] == [1, 2, 3]
+    assert counts(receipts) == (len(messages), 2000, len(BROKEN), len(messages) - 2000 - len(BROKEN))
+    assert list(reader.batches(TABLE, plan, most=700)) == []
+    streamed, held = bronze(lake), lake.query("SELECT payload, rule_ids FROM bronze.quarantine ORDER BY payload")
+    for table in (TABLE, "ingest_ledger", "quarantine"):
+        lake.spark.sql(f"DROP TABLE bronze.{table}")
+    path = write_lines([item for item in messages if item], tmp_path / "telemetry.jsonl")
+    lake.ensure_table(contracts["bronze", "quarantine"])
+    whole = Ingest(lake, mapping, contracts).file(TABLE, path, plan)
+    assert whole is not None
+    assert counts([whole]) == (len(messages) - 1, 2000, len(BROKEN) - 1, len(messages) - 2000 - len(BROKEN))
+    assert bronze(lake).equals(streamed)
+    same = lake.query("SELECT payload, rule_ids FROM bronze.quarantine ORDER BY payload")
+    assert same.equals(held.filter(pl.col("payload") != ""))
+
+
+def counts(receipts: list[Receipt]) -> tuple[int, ...]:
+    return tuple(sum(getattr(item, name) for item in receipts)
+                 for name in ("received", "accepted", "quarantined", "duplicates"))  # fmt: skip
+
+
+def test_a_topic_that_does_not_go_on_is_not_read_until_a_person_accepts_it(
+    lake: Lake, plan: ValidationPlan, broker: Broker, topic: Sender, reader: TopicIngest
+):
+    """Expired, recreated, widened: each stops with what is lost, and what is accepted is in the ledger."""
+
+    def send(seed: int) -> None:
+        topic.send(Traffic(seed=seed, count=20, start=START, repeated=0).messages())
+        topic.flush()
+
+    def ingest() -> int:
+        return sum(receipt.accepted for receipt in reader.batches(TABLE, plan, most=1000))
+
+    def stopped() -> str:
+        rows = bronze(lake).height
+        with pytest.raises(LostOffsets) as found:
+            ingest()
+        assert bronze(lake).height == rows
+        accepted = reader.accept_loss(TABLE, "nobody has it", "Ann")
+        assert accepted is not None
+        assert (accepted.outcome, accepted.received) == ("lost", 0)
+        assert reader.accept_loss(TABLE, "nobody has it", "Ann") is None
+        return str(found.value)
+
+    send(1)
+    assert ingest() == 20
+    send(2)
+    broker.trim(TOPIC)
+    assert "expired unread" in stopped()
+    send(3)
+    assert ingest() == 20
+    broker.widen(TOPIC, 3)
+    assert "partition 2" in stopped()
+    send(4)
+    assert ingest() == 20
+    broker.drop(TOPIC)
+    broker.create(TOPIC, 3)
+    send(5)
+    assert "deleted and created again" in stopped()
+    assert ingest() == 20
+    seeds = bronze(lake)["event_id"].str.split("-").list.first()
+    assert sorted(set(seeds)) == ["1", "3", "4", "5"]
+
+
+def test_a_batch_that_was_killed_is_undone_and_read_again(
+    lake: Lake, plan: ValidationPlan, topic: Sender, reader: TopicIngest, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed before the ledger: the next attempt, cut otherwise, has every event once."""
+    messages = Traffic(seed=6, count=300, start=START).messages()
+    topic.send(messages)
+    topic.flush()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("resources.books.ledger_row", killed)
+        with pytest.raises(Killed):
+            list(reader.batches(TABLE, plan, most=100))
+    assert bronze(lake).height > 0
+    receipts = list(reader.batches(TABLE, plan, most=10_000))
+    assert counts(receipts) == (len(messages), 300, 0, len(messages) - 300)
+    assert bronze(lake).height == 300
+
+
+def test_a_broker_that_is_gone_and_a_topic_that_is_not_there_are_named(
+    lake_settings: Settings, broker: Broker, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(TopicError, match="no topic nowhere"):
+        Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers})).state("nowhere")
+    monkeypatch.setattr("resources.topics.ANSWER_SECONDS", 1.0)
+    with pytest.raises(TopicError, match="LIFTLAKE_KAFKA_BROKERS"):
+        Topics(lake_settings.model_copy(update={"kafka_brokers": "127.0.0.1:1"})).state(TOPIC)
