@@ -18,6 +18,11 @@ from resources.spark import SparkDoor
 CERTIFY_TIMES = 20 if os.environ.get("LIFTLAKE_CERTIFY") else 1
 
 
+def tries(in_ci: int, to_certify: int) -> int:
+    """How often a law is tried: so often in CI, and to certify."""
+    return in_ci if CERTIFY_TIMES == 1 else to_certify
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes by its nature runs only to certify."""
     if CERTIFY_TIMES == 1:
@@ -30,6 +35,12 @@ def throwaway_settings(home: Path) -> Settings:
     """Settings of a lake in `home` that shares the project's JAR cache, so that tests download once."""
     shared = load_settings().jar_cache
     return load_settings({"LIFTLAKE_HOME": str(home), "LIFTLAKE_JAR_CACHE": str(shared)})
+
+
+@pytest.fixture(scope="session")
+def graph_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a lake that is only looked at as a graph: dbt's project is parsed once for all such tests."""
+    return throwaway_settings(tmp_path_factory.mktemp("graph"))
 
 
 @pytest.fixture(scope="session")
