@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from resources import spark_server
@@ -16,6 +17,8 @@ from resources.spark import SparkDoor
 
 # `make certify` tries twenty times as much as CI.
 CERTIFY_TIMES = 20 if os.environ.get("LIFTLAKE_CERTIFY") else 1
+settings.register_profile("liftlake", max_examples=50 * CERTIFY_TIMES)
+settings.load_profile("liftlake")
 
 
 def tries(in_ci: int, to_certify: int) -> int:
