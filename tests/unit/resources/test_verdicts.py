@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -25,9 +26,18 @@ def contract() -> Contract:
     return load_contracts()["bronze", "campaigns"]
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the tables of an event log, which take a while to make."""
+    home = tmp_path_factory.mktemp("instance")
+    with open_instance(load_settings({"LIFTLAKE_HOME": str(home)})):
+        return home
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+def instance(empty: Path, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    shutil.copytree(empty, tmp_path / "home")
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path / "home")})
     with open_instance(settings) as opened:
         yield opened
 
