@@ -17,6 +17,7 @@ from ml.actions_limits import Limits, Refused
 from ml.actions_optimizer import CANDIDATE_KEY, Choice, choose
 from ml.actions_solver import Program, solve
 from ml.frame_checks import BadFrame
+from tests.conftest import tries
 
 MONDAY = date(2026, 1, 5)
 Row = tuple[str, str, date, str, float, float, bool]
@@ -73,7 +74,7 @@ def instances(draw: st.DrawFn, most: int = 8) -> tuple[list[Row], Limits]:
 
 
 @given(instances())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(40, 600), deadline=None)
 def test_the_choice_is_the_best_of_all_and_what_has_none_is_refused(instance: tuple[list[Row], Limits]) -> None:
     rows, limits = instance
     best = brute_force(rows, limits)
@@ -145,7 +146,7 @@ def test_larger_plans_keep_every_limit_and_prove_their_gap(
 
 
 @given(instances())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tries(20, 200), deadline=None)
 def test_the_core_refuses_what_the_whole_refuses(instance: tuple[list[Row], Limits]) -> None:
     rows, limits = instance
     best = brute_force(rows, limits)
