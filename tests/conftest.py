@@ -17,7 +17,7 @@ from resources.spark import SparkDoor
 
 # `make certify` tries twenty times as much as CI.
 CERTIFY_TIMES = 20 if os.environ.get("LIFTLAKE_CERTIFY") else 1
-settings.register_profile("liftlake", max_examples=50 * CERTIFY_TIMES)
+settings.register_profile("liftlake", max_examples=50 * CERTIFY_TIMES, deadline=None)
 settings.load_profile("liftlake")
 
 
