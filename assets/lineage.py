@@ -168,7 +168,7 @@ def _from_python(graph: Graph, spec: dg.AssetSpec, asset: dg.AssetsDefinition) -
         columns=contract.column_names,
         key=contract.primary_key,
         reads=reads,
-        words=frozenset().union(*(words_of(ast.unparse(tree)) for tree in trees)),
+        words=frozenset().union(*(_words(tree) for tree in trees)),
         whole=frozenset(table for table in reads if any(_is_whole(text) for text in named[table])),
         unseen=frozenset(table for table in reads if not named[table]),
         derived=derived,
@@ -236,16 +236,19 @@ def _imported(module: ast.Module, used: set[str]) -> Iterator[ast.AST]:
         todo += [other for other, _ in _imports(tree)]
 
 
-def _imports(module: ast.Module) -> Iterator[tuple[str, str]]:
+# Most modules are behind many tables: what one says is found once.
+@cache
+def _imports(module: ast.Module) -> tuple[tuple[str, str], ...]:
     """(module, name it binds) of every import."""
+    found = list[tuple[str, str]]()
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
-                yield node.module, alias.asname or alias.name
-                yield f"{node.module}.{alias.name}", alias.asname or alias.name
+                bound = alias.asname or alias.name
+                found += [(node.module, bound), (f"{node.module}.{alias.name}", bound)]
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, (alias.asname or alias.name).split(".")[0]
+            found += [(alias.name, (alias.asname or alias.name).split(".")[0]) for alias in node.names]
+    return tuple(found)
 
 
 @cache
@@ -258,16 +261,21 @@ def _module(path: Path) -> ast.Module:
     return tree
 
 
-def _texts(tree: ast.AST) -> Iterator[str]:
+@cache
+def _words(tree: ast.AST) -> frozenset[str]:
+    return words_of(ast.unparse(tree))
+
+
+@cache
+def _texts(tree: ast.AST) -> tuple[str, ...]:
     """Every text of the code; what is put into a text at run time is a blank, texts side by side are one."""
-    inside = set[int]()
+    inside, found = set[int](), list[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             inside |= {id(part) for part in node.values}
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else " ? " for part in node.values)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
-            yield node.value
+            found.append("".join(str(part.value) if isinstance(part, ast.Constant) else " ? " for part in node.values))
+    plain = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in inside)
+    return (*found, *(node.value for node in plain if isinstance(node.value, str)))
 
 
 def features_hit(columns: Sequence[str]) -> list[str]:

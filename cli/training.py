@@ -17,7 +17,7 @@ from cli.session import Session, session
 from ml.digest import canonical_digest
 from ml.features import FEATURE_KEY, FEATURE_SET
 from ml.forecaster import labelled
-from ml.packaging import ENVIRONMENT, BundleError, load_bundle, model_version, save_bundle
+from ml.packaging import ENVIRONMENT, BundleError, model_version, read_manifest, save_bundle
 from ml.retraining import differing_parts, differing_rows, fit_as_recorded
 from ml.training import TrainConfig
 from resources.environment import changed_environment
@@ -122,7 +122,7 @@ def rebuilt_model(opened: Session, row: dict[str, Any], times: int) -> dict[str,
         differs.append(f"feature set: {row['feature_set'][:SHORT]} then, {FEATURE_SET[:SHORT]} in this release")
     folder = bundle_path(opened.settings, row["model_version"])
     try:
-        kept = load_bundle(folder, row["model_version"]).manifest if folder.exists() else {}
+        kept = read_manifest(folder, row["model_version"]) if folder.exists() else {}
     except BundleError as altered:
         stop(f"{altered} Without the folder `liftlake train` puts it back.", SAYS_NO)
     versions: list[str] = []

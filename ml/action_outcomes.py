@@ -23,7 +23,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from ml.action_assignments import ASSIGNMENT_SCHEMA, NONE, standing
 from ml.actions_candidates import CONFIDENCE, Z, total
@@ -172,7 +172,7 @@ def _lift(treated: pl.DataFrame, held: pl.DataFrame, measure: str) -> tuple[floa
     other = _ratio(held, 1 / (1 - held["propensity"].to_numpy()), measure)
     variance = one.variance + other.variance
     freedom = variance**2 / (one.variance**2 / one.freedom + other.variance**2 / other.freedom)
-    return one.value - other.value, float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * variance**0.5
+    return one.value - other.value, float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * variance**0.5
 
 
 def _ratio(cells: pl.DataFrame, weight: NDArray[np.float64], measure: str) -> _Ratio:

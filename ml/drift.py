@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr
 
 from ml.frame_checks import WEEK, BadFrame
 from ml.histograms import BIN, CATEGORY, MISSING, SUBJECT, UPPER
@@ -108,7 +108,9 @@ def wasserstein(reference: tuple[NDArray, NDArray], current: tuple[NDArray, NDAr
     spread = float(
         np.sqrt(np.average((places[0] - np.average(places[0], weights=weights[0])) ** 2, weights=weights[0]))
     )
-    distance = float(stats.wasserstein_distance(places[0], places[1], weights[0], weights[1]))
+    from scipy.stats import wasserstein_distance
+
+    distance = float(wasserstein_distance(places[0], places[1], weights[0], weights[1]))
     return distance / max(spread, abs(float(places[0].mean())) * _LEAST_DISTANCE, np.finfo(float).tiny)
 
 
@@ -176,7 +178,7 @@ def _p_value(
     if count < thresholds.least_weeks:
         return np.ones(len(found))
     spread = max(float(usual.std(ddof=1)), thresholds.least_spread) * np.sqrt(1 + 1 / count)
-    return stats.t.sf((np.log(np.maximum(found, _LEAST_DISTANCE)) - usual.mean()) / spread, count - 1)
+    return stdtr(count - 1, -(np.log(np.maximum(found, _LEAST_DISTANCE)) - usual.mean()) / spread)
 
 
 def _faults(
@@ -236,7 +238,7 @@ def error_drift(usual: Sequence[float], found: float) -> float | None:
     if len(values) < _LEAST_TESTED or not np.isfinite([*values, found]).all():
         return None
     spread = max(float(values.std(ddof=1)), _ERROR_SPREAD) * np.sqrt(1 + 1 / len(values))
-    return float(stats.t.sf((found - values.mean()) / spread, len(values) - 1))
+    return float(stdtr(len(values) - 1, -(found - values.mean()) / spread))
 
 
 def error_ratios(losses: pl.DataFrame, model: str, rule: str) -> pl.DataFrame:

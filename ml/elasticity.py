@@ -32,7 +32,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from ml.elasticity_fit import Codes, NotEstimable, PoissonFit, fit_poisson, spread_left
 from ml.frame_checks import WEEK
@@ -207,7 +207,7 @@ def _answer(
     span: tuple[float, float],
 ) -> Response:  # fmt: skip
     effect, spread = float(fit.coefficients[place]), float(fit.errors[place])
-    reach = float(t.ppf(0.5 + limits.confidence / 2, max(fit.clusters - 1, 1))) * spread
+    reach = float(stdtrit(max(fit.clusters - 1, 1), 0.5 + limits.confidence / 2)) * spread
     answer = Response(
         group, lever, "estimated", None, *size, fit.clusters, effect, effect - reach, effect + reach, *span
     )

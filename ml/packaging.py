@@ -18,12 +18,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from catboost import CatBoostRegressor
+from packaging.specifiers import InvalidSpecifier
 
 from ml.baselines import BASELINES
 from ml.forecaster import CalibratedBaseline, CalibratedModel
 from ml.intervals import Calibration
+from ml.library_ranges import LIBRARY_RANGES, RANGES, unmet_ranges
 from ml.training import FeatureMismatch, QuantileModel, Signature
 
 MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE, FALLBACK_FILE, MANIFEST_FILE = (
@@ -36,10 +39,10 @@ MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE, FALLBACK_FILE, MANIFEST_FILE = (
 _CONTENT_FILES = (MODEL_FILE, CALIBRATION_FILE, SIGNATURE_FILE)
 # CatBoost stamps these on every fit, whatever was fitted.
 _VOLATILE_METADATA = ("train_finish_time", "model_guid")
-_RESERVED = ("files", "model_version")
+_RESERVED = ("files", "model_version", RANGES)
 ENVIRONMENT = "environment"
 # Of the first save, and no part of what a model is.
-_FIRST_SAVE = (ENVIRONMENT, "format_version", "reference_rows")
+_FIRST_SAVE = (ENVIRONMENT, "format_version", "reference_rows", RANGES)
 
 
 class BundleError(ValueError):
@@ -87,8 +90,8 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
         folder: where the bundle goes; it appears complete or not at all.
         fitted: the model with its calibration and fallback.
         manifest: how the model came about (JSON values; training set, config, data version, `environment` of the fit).
-            `files` and `model_version` are added. Environment, format and reference rows of the first save stay: the
-            same bytes may be made in another environment, and by an older release.
+            `files`, `model_version` and `library_ranges` are added. Environment, format, reference rows and ranges of
+            the first save stay: the same bytes may be made in another environment, and by an older release.
 
     Raises:
         BundleError: the folder holds something else already, or the manifest uses a reserved name.
@@ -99,7 +102,9 @@ def save_bundle(folder: Path, fitted: CalibratedModel, manifest: Mapping[str, ob
     contents = _contents(fitted)
     hashes = {name: _sha256(content) for name, content in contents.items()}
     version = _version(hashes)
-    contents[MANIFEST_FILE] = _json_bytes({**manifest, "files": hashes, "model_version": version})
+    contents[MANIFEST_FILE] = _json_bytes(
+        {**manifest, "files": hashes, "model_version": version, RANGES: dict(LIBRARY_RANGES)}
+    )
     if folder.exists():
         _require_same(folder, contents)
         return version
@@ -126,10 +131,34 @@ def load_bundle(folder: Path, expected_version: str | None = None) -> Bundle:
         expected_version: the model version that the caller means; None takes what is there.
 
     Raises:
-        BundleError: a file is missing, extra or altered, the version is another, or the fallback names a baseline
-            that this release does not have.
+        BundleError: a file is missing, extra or altered, the version is another, an installed library is outside the
+            range that the bundle names (older bundles name none), or the fallback names a baseline that this release
+            does not have.
         FeatureMismatch: the model's columns are not those of its signature.
     """
+    contents, manifest, version = _verified(folder, expected_version)
+    _require_ranges(folder, manifest)
+    signature = _signature(contents[SIGNATURE_FILE])
+    regressor = CatBoostRegressor()
+    regressor.load_model(blob=contents[MODEL_FILE])
+    if regressor.feature_names_ != signature.names:
+        raise FeatureMismatch(f"{folder}: the model takes {regressor.feature_names_}, its signature {signature.names}.")
+    calibration = Calibration.from_json(contents[CALIBRATION_FILE].decode())
+    fallback = _fallback(contents[FALLBACK_FILE], signature.measure) if FALLBACK_FILE in contents else {}
+    return Bundle(CalibratedModel(QuantileModel(regressor, signature), calibration, fallback), version, manifest)
+
+
+def read_manifest(folder: Path, expected_version: str | None = None) -> Mapping[str, object]:
+    """The manifest of a bundle whose files are whole, also where its model may not be loaded.
+
+    Raises:
+        BundleError: a file is missing, extra or altered, or the version is another.
+    """
+    return _verified(folder, expected_version)[1]
+
+
+def _verified(folder: Path, expected_version: str | None) -> tuple[dict[str, bytes], dict[str, Any], str]:
+    """Content files, manifest and version of a bundle whose hashes are those of its manifest."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     wanted = sorted([*_CONTENT_FILES, MANIFEST_FILE])
     if sorted({*names} - {FALLBACK_FILE}) != wanted:
@@ -145,14 +174,19 @@ def load_bundle(folder: Path, expected_version: str | None = None) -> Bundle:
     if version != manifest.get("model_version") or expected_version not in (None, version):
         raise BundleError(f"{folder} is model {version}; the manifest says {manifest.get('model_version')}, "
                           f"asked for was {expected_version}.")  # fmt: skip
-    signature = _signature(contents[SIGNATURE_FILE])
-    regressor = CatBoostRegressor()
-    regressor.load_model(blob=contents[MODEL_FILE])
-    if regressor.feature_names_ != signature.names:
-        raise FeatureMismatch(f"{folder}: the model takes {regressor.feature_names_}, its signature {signature.names}.")
-    calibration = Calibration.from_json(contents[CALIBRATION_FILE].decode())
-    fallback = _fallback(contents[FALLBACK_FILE], signature.measure) if FALLBACK_FILE in contents else {}
-    return Bundle(CalibratedModel(QuantileModel(regressor, signature), calibration, fallback), version, manifest)
+    return contents, manifest, version
+
+
+def _require_ranges(folder: Path, manifest: Mapping[str, Any]) -> None:
+    try:
+        unmet = unmet_ranges(manifest.get(RANGES, {}))
+    except (AttributeError, InvalidSpecifier, TypeError) as error:
+        raise BundleError(f"{folder}: {RANGES} of its manifest are no ranges of versions: {error}.") from error
+    if unmet:
+        raise BundleError(
+            f"{folder} was packed for other libraries than are installed: {', '.join(unmet)}. Install those, as the "
+            "release that packed it does, or put a model in charge that this release may load (`liftlake rollback`)."
+        )
 
 
 def _contents(fitted: CalibratedModel) -> dict[str, bytes]:

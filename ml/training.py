@@ -200,13 +200,15 @@ def predict_raw(model: QuantileModel, frame: pl.DataFrame) -> pl.DataFrame:
 
 def require_features(frame: pl.DataFrame, signature: Signature) -> None:
     """Raise FeatureMismatch unless the frame has every column of the signature with its type."""
-    absent = [name for name in signature.names if name not in frame.columns]
+    known = set(frame.columns)
+    absent = [name for name in signature.names if name not in known]
     if absent:
         raise FeatureMismatch(f"The frame lacks {absent}, which feature set {signature.feature_set} needs.")
+    found = frame.schema
     wrong = {
-        name: str(frame.schema[name])
+        name: str(found[name])
         for name, dtype in signature.columns
-        if frame.schema[name] != POLARS_DTYPES[dtype]  # type: ignore[index]
+        if found[name] != POLARS_DTYPES[dtype]  # type: ignore[index]
     }
     if wrong:
         raise FeatureMismatch(f"Feature set {signature.feature_set} has other types than {wrong}; recompute the rows.")

@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 10
 RETOLD = 20
 _HTTP_OK = range(200, 300)
 _log = logging.getLogger("liftlake.notifier")
-Kind = Literal["incident", "request"]
+Kind = Literal["incident", "request", "mended"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class Message:
 
     Attributes:
         subject: what it is about, unique: it makes the id, so that telling it again is no second message.
-        kind: an incident has to be looked at; a request says what Liftlake itself is about to do.
+        kind: an incident has to be looked at; a request says what Liftlake itself is about to do; what was broken is
+            mended.
         summary: one sentence.
         reasons: what was found.
         table, owner: whose it is.
         runbook: path of the page that says what to do.
+        ends: the subjects of the incidents that are over with it.
     """
 
     subject: str
@@ -51,10 +53,15 @@ class Message:
     table: str
     owner: str
     runbook: str
+    ends: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        return hashlib.sha256(self.subject.encode()).hexdigest()[:32]
+        return _id_of(self.subject)
+
+
+def _id_of(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:32]
 
 
 def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
@@ -84,6 +91,7 @@ def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
                 problem = _post(url, body)
                 if problem is None:
                     _note(log, identity, channel, {})
+                    taken.add((identity, channel))
                 else:
                     failed.append(f"{channel} did not take {identity}: {problem}; it goes out with the next message.")
     return failed
@@ -100,7 +108,7 @@ def tell(settings: Settings, messages: Sequence[Message]) -> None:
 
 
 def _message(content: dict) -> Message:
-    return Message(**{**content, "reasons": tuple(content["reasons"])})
+    return Message(**{**content, "reasons": tuple(content["reasons"]), "ends": tuple(content.get("ends", ()))})
 
 
 def _note(log: TextIO, identity: str, channel: str, message: dict) -> None:
@@ -119,17 +127,26 @@ def _deliveries(
         if settings.slack_url and (message.id, "slack") not in taken:
             lines = "\n".join(f"• {reason}" for reason in message.reasons)
             yield message.id, "slack", settings.slack_url.get_secret_value(), {"text": f"{text}\n{lines}"}
-        if settings.pagerduty_key and message.kind == "incident" and (message.id, "pagerduty") not in taken:
-            event = {
-                "summary": text,
-                "source": "liftlake",
-                "severity": "error",
-                "component": message.table,
-                "custom_details": {"reasons": list(message.reasons), "owner": message.owner},
-            }
-            key = settings.pagerduty_key.get_secret_value()
-            body = {"routing_key": key, "event_action": "trigger", "dedup_key": message.id, "payload": event}
-            yield message.id, "pagerduty", settings.pagerduty_url or PAGERDUTY_EVENTS, body
+        if settings.pagerduty_key:
+            key, url = settings.pagerduty_key.get_secret_value(), settings.pagerduty_url or PAGERDUTY_EVENTS
+            for identity, channel, event in _pages(message, text, taken):
+                yield identity, channel, url, {"routing_key": key, "dedup_key": identity, **event}
+
+
+def _pages(message: Message, text: str, taken: set[tuple[str, str]]) -> Iterator[tuple[str, str, dict]]:
+    """What opens an incident at PagerDuty, and what closes those that were opened there."""
+    if message.kind == "incident" and (message.id, "pagerduty") not in taken:
+        event = {
+            "summary": text,
+            "source": "liftlake",
+            "severity": "error",
+            "component": message.table,
+            "custom_details": {"reasons": list(message.reasons), "owner": message.owner},
+        }
+        yield message.id, "pagerduty", {"event_action": "trigger", "payload": event}
+    for ended in map(_id_of, message.ends):
+        if (ended, "pagerduty") in taken and (ended, "pagerduty resolved") not in taken:
+            yield ended, "pagerduty resolved", {"event_action": "resolve"}
 
 
 def _post(url: str, body: dict) -> str | None:

@@ -1,7 +1,7 @@
 """Small plots for asset metadata: a polars frame in, Markdown with an inline PNG out.
 
 Here: the plots that the Dagster UI shows beside a materialisation, drawn by matplotlib's Agg without pyplot (no
-global state, no display). Equal frames give equal bytes.
+global state, no display), which is imported where it draws: most commands do not. Equal frames give equal bytes.
 Not here: the report's charts (they are SVG and live with the report), and computing what is plotted beyond sums.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 MAX_BYTES = 60_000
 _SIZE_INCHES, _DPI = (7.2, 2.6), 100
@@ -70,7 +71,7 @@ def accuracy_by_horizon(backtest: pl.DataFrame, model: str = "catboost") -> str:
         bars = axes.bar(left, [value for _, value in shown], width * 0.94, color=color, label=method)
         axes.bar_label(bars, [f"{value:.0f}" for _, value in shown], fontsize=8)
     axes.set_xticks(range(len(horizons)), [f"{horizon} wk" for horizon in horizons])
-    axes.yaxis.set_major_formatter(PercentFormatter(100.0, decimals=0))
+    axes.yaxis.set_major_formatter(_percent(0))
     axes.margins(y=0.14)
     axes.legend(frameon=False, fontsize=8, ncols=len(methods), loc="upper left", bbox_to_anchor=(0, -0.12))
     return _markdown(figure, f"WAPE of {', '.join(methods)} by weeks ahead")
@@ -84,12 +85,14 @@ def wape_by_trial(trials: pl.DataFrame) -> str:
     """
     rows = trials.filter(pl.col("wape").is_not_null()).sort("trial")
     _refuse_empty(rows, "trials")
+    from matplotlib.ticker import MaxNLocator
+
     colors = [_MODEL if is_chosen else _RULES[0] for is_chosen in rows["is_chosen"]]
     figure, axes = _canvas("WAPE by trial, lower is better; the line is the default configuration")
     axes.axhline(rows["wape"][0], color=_INK, linewidth=1)
     axes.scatter(rows["trial"].to_list(), rows["wape"].to_list(), c=colors, s=28, zorder=3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(100.0, decimals=1))
+    axes.yaxis.set_major_formatter(_percent(1))
     return _markdown(figure, f"WAPE of {rows.height} complete trials of {trials.height}")
 
 
@@ -189,6 +192,9 @@ def _refuse_empty(frame: pl.DataFrame, name: str) -> None:
 
 
 def _canvas(title: str) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -201,7 +207,16 @@ def _canvas(title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _percent(decimals: int) -> Formatter:
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(100.0, decimals=decimals)
+
+
 def _date_axis(axes: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import FuncFormatter
+
     locator = AutoDateLocator(minticks=3, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

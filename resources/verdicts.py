@@ -8,7 +8,7 @@ A check that did not run vouches for nothing: the version it should have seen co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ from resources.validation import RuleResult, Verdict
 CONTRACT_CHECK = "contract"
 # Which version of which contract was held against which version of the table; which weeks alone, absent for all.
 VERSION, CONTRACT_SHA256, WEEKS = "delta_version", "contract_sha256", "weeks"
-# So many results are looked through for one of the version that is there now.
+# So many of the newest results are looked through.
 LOOKED_AT = 20
 
 
@@ -36,15 +36,35 @@ class Fault:
 
 def newest_audit(instance: DagsterInstance, contract: Contract, version: int) -> Fault | bool:
     """The newest whole audit of a version by the contract as it is: True when it passed, False when there is none."""
-    key = dg.AssetCheckKey(dg.AssetKey(contract.key), CONTRACT_CHECK)
-    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_AT):
-        event = record.event.dagster_event if record.event else None
-        if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            continue
-        evaluation = event.asset_check_evaluation_data
+    for evaluation in _evaluations(instance, contract):
         if _vouches_for(evaluation, contract, version):
             return True if evaluation.passed else fault_of(evaluation)
     return False
+
+
+def broken_audits(instance: DagsterInstance, contract: Contract) -> list[tuple[int, Fault]]:
+    """What whole audits found broken since the last one that passed, by version, newest first.
+
+    By the contract as it was then: one that asks for less mends a table too.
+    """
+    found: list[tuple[int, Fault]] = []
+    for evaluation in _evaluations(instance, contract):
+        if WEEKS in evaluation.metadata:
+            continue
+        if evaluation.passed:
+            break
+        version: Any = evaluation.metadata[VERSION].value
+        found.append((version, fault_of(evaluation)))
+    return found
+
+
+def _evaluations(instance: DagsterInstance, contract: Contract) -> Iterator[AssetCheckEvaluation]:
+    """The results of a table's contract check, newest first; a check that did not run has none."""
+    key = dg.AssetCheckKey(dg.AssetKey(contract.key), CONTRACT_CHECK)
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_AT):
+        event = record.event.dagster_event if record.event else None
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            yield event.asset_check_evaluation_data
 
 
 def _vouches_for(evaluation: AssetCheckEvaluation, contract: Contract, version: int) -> bool:

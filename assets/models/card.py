@@ -16,7 +16,8 @@ from ml.backtest import MODEL, SLICES, backtest_metrics
 from ml.baselines import SIMPLE_RULE
 from ml.champions import champion_at
 from ml.fallback import as_issued
-from ml.packaging import ENVIRONMENT, load_bundle
+from ml.library_ranges import RANGES
+from ml.packaging import ENVIRONMENT, read_manifest
 from ml.reference_rows import FORMAT
 from resources.lake import Lake
 from resources.settings import Settings
@@ -78,9 +79,11 @@ def model_card(lake: Lake, graph: Graph, version: str) -> str:
 
 def _facts(graph: Graph, model: dict[str, Any], *, is_champion: bool) -> str:
     version = model["model_version"]
-    manifest = load_bundle(bundle_path(graph.settings, version), version).manifest
+    manifest = read_manifest(bundle_path(graph.settings, version), version)
     environment = manifest.get(ENVIRONMENT) or {}
+    ranges = manifest.get(RANGES) or {}
     assert isinstance(environment, dict)
+    assert isinstance(ranges, dict)
     fallback = json.loads(model["fallback"] or "{}")
     return _table(
         ("", ""),
@@ -93,6 +96,7 @@ def _facts(graph: Graph, model: dict[str, Any], *, is_champion: bool) -> str:
             ("Feature set", f"`{model['feature_set']}`"),
             ("Parameters", f"`{model['parameters']}`"),
             ("Left to a baseline", ", ".join(f"{group}: {rule}" for group, rule in fallback.items()) or "nothing"),
+            ("Loads with", ", ".join(f"{name} {span}" for name, span in sorted(ranges.items())) or "not recorded"),
             (
                 "Made with",
                 ", ".join(f"{name} {value}" for name, value in sorted(environment.items())) or "not recorded",

@@ -5,7 +5,7 @@ Publishing is the last act of the audit (ADR 0003): the version that passed beco
 so that nothing downstream can start on an unaudited version.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -16,7 +16,7 @@ from resources.lake import Lake
 from resources.notifier import Message, tell
 from resources.registry import Registry
 from resources.validation import Verdict
-from resources.verdicts import CONTRACT_CHECK, verdict_metadata
+from resources.verdicts import CONTRACT_CHECK, Fault, broken_audits, verdict_metadata
 
 # On a run that checks one business week and makes nothing.
 CHECKED_WEEK_TAG = "liftlake/checked_week"
@@ -61,12 +61,14 @@ def _audit_check(
             metadata = verdict_metadata(verdict, newest.version, contract, only)
             return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
         verdict, audited = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
-        if not verdict.passed:
-            tell(lake.settings, [broken_contract(contract, verdict, audited.version)])
         if verdict.passed and HELD_TAG not in context.run.tags:
             publish_if_new(lake, contract, audited)
             if follow is not None:
                 follow(lake, registry)
+        if not verdict.passed:
+            tell(lake.settings, [broken_contract(contract, verdict, audited.version)])
+        elif broken := broken_audits(context.instance, contract):
+            tell(lake.settings, [mended_contract(contract, broken, audited.version)])
         return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, audited.version, contract))
 
     return contract_check
@@ -75,10 +77,10 @@ def _audit_check(
 def broken_contract(contract: Contract, verdict: Verdict, version: int) -> Message:
     """The incident of a version that did not pass: its blocking rules and how many rows break each, no values."""
     broken = [result for result in verdict.failures if result.severity == "error"]
-    rules = sorted(result.rule_id for result in broken)
+    rules = [result.rule_id for result in broken]
     stays = "what reads the broken columns waits" if contract.layer == "bronze" else "readers stay on the one before it"
     return Message(
-        subject=f"contract {contract.published_name} {version} {' '.join(rules)}",
+        subject=_subject(contract, version, rules),
         kind="incident",
         summary=f"{contract.published_name} version {version} breaks its contract; {stays}.",
         reasons=tuple(
@@ -91,6 +93,36 @@ def broken_contract(contract: Contract, verdict: Verdict, version: int) -> Messa
         owner=contract.owner,
         runbook=RUNBOOK,
     )
+
+
+def mended_contract(contract: Contract, broken: Sequence[tuple[int, Fault]], version: int) -> Message:
+    """What ends the incidents since the last version that passed: the rules that were broken, no values.
+
+    Its subject is that of the newest of them, so that the same mending is told once, whichever audit finds it.
+    """
+    incidents = tuple(dict.fromkeys(_subject(contract, number, fault.rules) for number, fault in broken))
+    versions: dict[str, set[int]] = {}
+    for number, fault in broken:
+        for rule in fault.rules:
+            versions.setdefault(rule, set()).add(number)
+    return Message(
+        subject=f"mended {incidents[0]}",
+        kind="mended",
+        summary=f"{contract.published_name} is mended: version {version} keeps its contract.",
+        reasons=tuple(
+            f"{rule}: was broken in version {', '.join(map(str, sorted(numbers)))}"
+            for rule, numbers in sorted(versions.items())
+        ),
+        table=contract.published_name,
+        owner=contract.owner,
+        runbook=RUNBOOK,
+        ends=incidents,
+    )
+
+
+def _subject(contract: Contract, version: int, rules: Iterable[str]) -> str:
+    """What an incident of a contract is about."""
+    return f"contract {contract.published_name} {version} {' '.join(sorted(rules))}"
 
 
 def _weeks_of(tags: Mapping[str, str]) -> tuple[date, date] | None:

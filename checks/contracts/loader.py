@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args
 
@@ -90,7 +90,12 @@ def draft_contracts(folder: Path = FOLDER) -> Draft:
 
 
 def draft_contract(path: Path) -> Draft:
-    """One contract, as `draft_contracts` reads it."""
+    """One contract, as `draft_contracts` reads it; the same content is compiled once."""
+    return _compiled(path, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+
+
+@cache
+def _compiled(path: Path, sha256: str) -> Draft:
     layer, name = path.parent.name, path.name.removesuffix(SUFFIX)
     place = Place(f"{layer}/{path.name}")
     if not path.name.endswith(SUFFIX) or layer not in LAYERS:
@@ -117,7 +122,7 @@ def draft_contract(path: Path) -> Draft:
         schema_evolution=_schema_evolution(document, layer, place),
         requires=_requires(document, place),
         week_column=attempt(errors, lambda: week_column(table, spot), None),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=sha256,
     )
     attempt(errors, lambda: _require_sound(contract, place), None)
     return Draft({contract.key: contract}, tuple(errors))

@@ -86,3 +86,7 @@ def test_a_broken_table_stops_its_users_and_nobody_else(sample: SampleLake, buil
     mended = sample.liftlake("run", "bronze.campaigns", "silver.fct_offer_exposures")
     assert {row["table"] for row in mended["materialised"]} == {"bronze.campaigns", "silver.fct_offer_exposures"}
     assert (mended["failures"], mended["stopped"]) == ([], [])
+    notified = (sample.home / "notifications.jsonl").read_text(encoding="utf-8").splitlines()
+    ended = [json.loads(line)["message"] for line in notified]
+    assert (ended[-1]["table"], ended[-1]["kind"]) == ("bronze.campaigns", "mended")
+    assert ended[-1]["reasons"][0].startswith("campaign_dates_ordered: was broken in version ")

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from definitions import build_definitions, build_graph
-from tests.conftest import throwaway_settings
+from resources.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    return build_definitions(build_graph(throwaway_settings(tmp_path_factory.mktemp("graph"))))
+def definitions(graph_settings: Settings) -> dg.Definitions:
+    return build_definitions(build_graph(graph_settings))

@@ -12,8 +12,7 @@ from assets.automation.state import nodes_of
 from assets.graph import Graph
 from assets.models.study import study_assets
 from definitions import build_graph
-from resources.settings import Study
-from tests.conftest import throwaway_settings
+from resources.settings import Settings, Study
 
 STUDY = dg.AssetKey(["models", "demand_studies"])
 
@@ -25,13 +24,13 @@ def study_code(graph: Graph, **lake: object) -> str:
     return study.get_asset_spec(STUDY).code_version or ""
 
 
-def test_the_study_alone_is_kept(tmp_path: Path, definitions: dg.Definitions) -> None:
-    nodes = nodes_of(definitions, build_graph(throwaway_settings(tmp_path)))
+def test_the_study_alone_is_kept(graph_settings: Settings, definitions: dg.Definitions) -> None:
+    nodes = nodes_of(definitions, build_graph(graph_settings))
     assert [node.key for node in nodes if node.is_kept] == [("models", "demand_studies")]
 
 
-def test_a_study_is_due_for_other_settings_and_not_for_another_week(tmp_path: Path) -> None:
-    graph = build_graph(throwaway_settings(tmp_path))
+def test_a_study_is_due_for_other_settings_and_not_for_another_week(graph_settings: Settings) -> None:
+    graph = build_graph(graph_settings)
     lake = graph.settings.lake
     as_it_is = study_code(graph)
     assert lake.as_of is not None

@@ -14,7 +14,7 @@ from checks.contracts.build import build
 from checks.contracts.loader import load_contracts
 from checks.contracts.presence import present
 from resources.mapping import load_mapping
-from resources.settings import PROJECT_ROOT
+from resources.settings import PROJECT_ROOT, Settings
 
 
 def test_dbt_is_the_package_and_the_folder_holds_no_python():
@@ -34,12 +34,12 @@ def test_only_settings_read_the_environment():
     assert found.stdout == ""
 
 
-def test_the_workspace_loads_from_another_directory(tmp_path: Path):
+def test_the_workspace_loads_from_another_directory(tmp_path: Path, graph_settings: Settings):
     dagster = str(Path(sys.executable).parent / "dagster")
     done = subprocess.run(
         [dagster, "definitions", "validate", "-w", str(PROJECT_ROOT / "workspace.yaml")],
         cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"LIFTLAKE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"LIFTLAKE_HOME": str(graph_settings.home), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

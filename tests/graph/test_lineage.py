@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from assets.catalogue import graph_assets
@@ -13,7 +11,7 @@ from checks.contracts.impact import Consumer, Use, impact
 from checks.contracts.loader import load_contracts
 from resources.dbt import manifest_path
 from resources.mapping import load_mapping
-from tests.conftest import throwaway_settings
+from resources.settings import Settings
 
 LINES = "silver.fct_receipt_lines"
 
@@ -23,10 +21,9 @@ WRITTEN_BY_PEOPLE = {"bronze.action_assignments"}
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> tuple[Consumer, ...]:
-    settings = throwaway_settings(tmp_path_factory.mktemp("lineage"))
-    graph = Graph(settings, load_contracts(), load_mapping(settings.lake.source))
-    return consumers(graph, graph_assets(graph), read_manifest(manifest_path(settings)))
+def code(graph_settings: Settings) -> tuple[Consumer, ...]:
+    graph = Graph(graph_settings, load_contracts(), load_mapping(graph_settings.lake.source))
+    return consumers(graph, graph_assets(graph), read_manifest(manifest_path(graph_settings)))
 
 
 def told(code: tuple[Consumer, ...], table: str, column: str) -> dict[str, Use]:
@@ -81,9 +78,8 @@ def test_a_feature_whose_name_is_put_together_is_used_by_whoever_reads_them_all(
     assert found["forecasts.demand_forecasts"].certainty == "uses"
 
 
-def test_a_star_hands_on_what_the_table_keeps(tmp_path: Path) -> None:
-    settings = throwaway_settings(tmp_path)
-    graph = Graph(settings, load_contracts(), load_mapping(settings.lake.source))
+def test_a_star_hands_on_what_the_table_keeps(graph_settings: Settings) -> None:
+    graph = Graph(graph_settings, load_contracts(), load_mapping(graph_settings.lake.source))
     source = {"resource_type": "source", "source_name": "bronze", "name": "pos_lines"}
     model = {
         "resource_type": "model",
@@ -98,8 +94,8 @@ def test_a_star_hands_on_what_the_table_keeps(tmp_path: Path) -> None:
     assert told(starred, "bronze.pos_lines", "coupon_discount_usd") == {}
 
 
-def test_data_data_tests_on_a_column_are_named(tmp_path: Path) -> None:
-    tests = data_tests(read_manifest(manifest_path(throwaway_settings(tmp_path))))
+def test_data_data_tests_on_a_column_are_named(graph_settings: Settings) -> None:
+    tests = data_tests(read_manifest(manifest_path(graph_settings)))
     by_name = {test.name: test for test in tests}
     assert len(by_name) == len(tests) >= 20
     tokens = {name for _, name in data_tests_on({"silver.dim_household": {"household_token"}}, tests)}

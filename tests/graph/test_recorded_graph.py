@@ -15,7 +15,7 @@ import dagster as dg
 
 from assets.automation.state import nodes_of
 from definitions import build_graph
-from tests.conftest import throwaway_settings
+from resources.settings import Settings
 
 RECORD = Path(__file__).parent / "recorded_graph.json"
 
@@ -58,15 +58,16 @@ def test_jobs_schedules_and_sensors(definitions: dg.Definitions):
 
 
 def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead(
-    definitions: dg.Definitions, tmp_path: Path
+    definitions: dg.Definitions, graph_settings: Settings
 ):
-    settings = throwaway_settings(tmp_path)
-    found = {node.key: node.read_through for node in nodes_of(definitions, build_graph(settings)) if node.read_through}
+    found = {
+        node.key: node.read_through for node in nodes_of(definitions, build_graph(graph_settings)) if node.read_through
+    }
     assert found == {
         ("gold", "demand_series"): {("silver", "fct_receipt_lines"): 0},
         ("gold", "demand_features"): {
             ("gold", "demand_series"): 0,
-            ("gold", "promotion_plans"): max(settings.lake.forecast.horizons_weeks),
+            ("gold", "promotion_plans"): max(graph_settings.lake.forecast.horizons_weeks),
         },
         ("gold", "demand_labels"): {("gold", "demand_series"): 0},
         ("forecasts", "demand_forecasts"): {("gold", "demand_labels"): 0},

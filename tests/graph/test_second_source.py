@@ -8,8 +8,7 @@ import pytest
 from checks.contracts.loader import load_contracts
 from definitions import build_definitions, build_graph
 from resources.mapping import load_mapping
-from resources.settings import Lake
-from tests.conftest import throwaway_settings
+from resources.settings import Lake, Settings
 
 ABSENT = {
     "bronze/promotions", "bronze/households", "bronze/campaigns", "bronze/offers", "bronze/offer_exposures",
@@ -20,12 +19,11 @@ ABSENT = {
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    settings = throwaway_settings(tmp_path_factory.mktemp("second"))
+def graph(graph_settings: Settings) -> dg.Definitions:
     mapping = load_mapping("online_retail")
     assert mapping.lake is not None
     lake = Lake(source="online_retail", **mapping.lake.model_dump())
-    return build_definitions(build_graph(settings.model_copy(update={"lake": lake})))
+    return build_definitions(build_graph(graph_settings.model_copy(update={"lake": lake})))
 
 
 def test_what_the_source_cannot_fill_is_no_asset_and_no_dependency(graph: dg.Definitions):

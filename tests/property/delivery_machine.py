@@ -15,7 +15,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.conftest import CERTIFY_TIMES
+from tests.conftest import CERTIFY_TIMES, tries
 
 TABLE = "pos_lines"
 # The process dies as soon as this table is committed; None lets it live.
@@ -146,7 +146,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 def sequences(in_ci: int, to_certify: int, steps: int, phases: Collection[Phase] = tuple(Phase)) -> settings:
     """So many sequences in CI, and to certify."""
     return settings(
-        max_examples=in_ci if CERTIFY_TIMES == 1 else to_certify,
+        max_examples=tries(in_ci, to_certify),
         stateful_step_count=steps,
         deadline=None,
         derandomize=CERTIFY_TIMES == 1,

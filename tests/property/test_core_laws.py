@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from ml.digest import canonical_digest
 from ml.intervals import apply, calibrate
 from ml.splits import SeriesTooShort, rolling_origin
+from tests.conftest import tries
 from tests.unit.ml.demand_data import business_weeks, make_demand
 
-FAST = settings(max_examples=40, deadline=None, derandomize=True)
+FAST = settings(max_examples=tries(25, 400), deadline=None, derandomize=True)
 
 
 @FAST
@@ -89,7 +90,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=tries(40, 800), deadline=None, derandomize=True)
 @given(rows=ROWS, random=st.randoms(use_true_random=False), cuts=st.lists(st.integers(0, 12), max_size=3))
 def test_the_digest_sees_content_only(rows: list, random: object, cuts: list[int]) -> None:
     schema = pa.schema({"key": pa.int64(), "text": pa.string(), "value": pa.float64()})

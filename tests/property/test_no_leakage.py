@@ -15,6 +15,7 @@ from ml import features as features_module
 from ml import panels
 from ml.features import DEMAND_FEATURES, compute_features
 from ml.leakage import another_future, leaks
+from tests.conftest import tries
 from tests.unit.ml.demand_data import Demand, make_demand
 
 HORIZONS = (1, 3)
@@ -55,7 +56,7 @@ def assert_no_leak(demand: Demand, position: int, seed: int, *, with_later_cutof
     )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=tries(15, 100), deadline=None, derandomize=True)
 @given(seed=SEEDS, position=CUTOFFS)
 def test_another_future_gives_the_same_features(seed: int, position: int) -> None:
     demand = demand_listed_before(position, seed)
@@ -63,7 +64,7 @@ def test_another_future_gives_the_same_features(seed: int, position: int) -> Non
     assert_no_leak(demand, position, seed, with_later_cutoffs=True)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=tries(10, 100), deadline=None, derandomize=True)
 @given(seed=SEEDS, position=CUTOFFS, delay_seconds=st.integers(1, 10**7))
 def test_rows_that_become_known_later_give_the_same_features(seed: int, position: int, delay_seconds: int) -> None:
     demand = demand_listed_before(position, seed)
@@ -80,7 +81,7 @@ def test_rows_that_become_known_later_give_the_same_features(seed: int, position
     )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=tries(10, 100), deadline=None, derandomize=True)
 @given(seed=SEEDS, position=CUTOFFS)
 def test_all_cutoffs_at_once_equal_the_filter_at_each(seed: int, position: int) -> None:
     """The vectorised kernels give what a filter on both times would, cutoff by cutoff."""

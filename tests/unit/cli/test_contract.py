@@ -17,6 +17,7 @@ import cli.contract
 from checks.contracts.build import DICTIONARY, MODELS, SOURCES
 from checks.contracts.loader import FOLDER, draft_contracts
 from resources.revisions import contracts_at
+from resources.settings import Settings
 
 Document = dict[str, Any]
 LINES = Path("silver/fct_receipt_lines.odcs.yaml")
@@ -123,9 +124,9 @@ def test_a_neutral_change_is_exit_code_0(planted: Callable[[Callable[[Document],
 
 
 def test_impact_names_features_models_and_forecasts(
-    planted: Callable[[Callable[[Document], None]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Callable[[Callable[[Document], None]], Path], graph_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LIFTLAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LIFTLAKE_HOME", str(graph_settings.home))
     folder = planted(drop_units)
     result = call("diff", str(FOLDER), str(folder), "--impact", "--json")
     assert result.exit_code == 1

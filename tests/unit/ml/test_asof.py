@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ml.asof import as_of_join
 from ml.frame_checks import BadFrame
+from tests.conftest import tries
 
 ZERO = datetime(2017, 1, 2, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
@@ -60,7 +61,7 @@ def test_equals_a_loop_on_both_times(rows: list, asked: list) -> None:
     assert found["value"].to_list() == loop(questions, history, both=True)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=tries(25, 400))
 @given(HISTORY, QUESTIONS)
 def test_equals_duckdb_on_one_time(rows: list, asked: list) -> None:
     history = history_of(rows).unique(["store_id", "group", "event_at"], keep="last", maintain_order=True)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ml.censoring import CENSORED_SCHEMA, CensoringRule, censored_counts, censored_weeks
 from ml.frame_checks import BadFrame
+from tests.conftest import tries
 from tests.unit.ml.demand_data import business_weeks
 
 EAGER = CensoringRule(reference_weeks=6, least_reference_weeks=3, least_probability=0.05, delisted_from_weeks=4)
@@ -88,7 +89,7 @@ def improbable(reference: list[int], run: int, rule: CensoringRule) -> bool:
     return math.pow(weeks / (weeks + run), evidence) < rule.least_probability
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=tries(30, 600), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), weeks=st.integers(4, 45), rule=RULES)
 def test_flags_equal_a_loop(seed: int, weeks: int, rule: CensoringRule) -> None:
     series = random_series(seed, weeks)
@@ -102,7 +103,7 @@ def test_the_loop_is_given_both_kinds() -> None:
     assert kinds == {"stock_out", "delisted"}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=tries(30, 600), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), weeks=st.integers(6, 40), rule=RULES, data=st.data())
 def test_no_later_week_changes_a_flag_and_order_does_not_matter(
     seed: int, weeks: int, rule: CensoringRule, data: st.DataObject

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.closed_days import ClosedDays
+from tests.conftest import tries
 
 SUNDAY = 6
 START = datetime(2017, 3, 9, tzinfo=UTC)
@@ -29,7 +30,7 @@ def counted(days: ClosedDays, start: datetime, end: datetime) -> timedelta:
     first=st.integers(0, 300),
     length=st.integers(0, 900),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(30, 600), deadline=None)
 def test_closed_time_is_what_a_count_finds(
     zone: str, weekdays: frozenset[int], offsets: frozenset[int], first: int, length: int
 ):

@@ -1,4 +1,4 @@
-"""From rows to responses: five weeks after a training, with something planted in them, and 200 runs with nothing."""
+"""From rows to responses: five weeks after a training, with something planted in them, and runs with nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from ml.drift import DriftThresholds, drift, error_drift, error_ratios
 from ml.drift_decisions import Cause, Policy, Response, Window, decide
 from ml.histograms import histograms, make_bins
+from tests.conftest import tries
 from tests.unit.ml.test_drift import COLUMNS, FIRST, WEEKS, world
 
 FOLLOWED = 5
@@ -27,10 +28,14 @@ def decided(seed: int, changes: dict[int, Change], erring: Sequence[int] = ()) -
     known = histograms(reference, bins, "week_start_date")
     random = np.random.default_rng(seed + 1)
     usual = list(random.normal(-0.1, 0.05, 8))
+    weeks = [
+        changes.get(number, lambda frame: frame)(rows.filter(pl.col("week_start_date") == start))
+        for number, start in enumerate(starts[WEEKS:])
+    ]
+    verdicts = drift(known, histograms(pl.concat(weeks), bins, "week_start_date"), DriftThresholds())
     windows = []
     for number, start in enumerate(starts[WEEKS:]):
-        week = changes.get(number, lambda frame: frame)(rows.filter(pl.col("week_start_date") == start))
-        found = drift(known, histograms(week, bins, "week_start_date"), DriftThresholds())
+        found = verdicts.filter(pl.col("week_start_date") == start)
         ratio = random.normal(-0.1, 0.05) + (0.5 if number in erring else 0.0)
         faults = tuple(found.filter(pl.col("fault").is_not_null())["subject"])
         drifted = tuple(found.filter("is_drifted")["subject"])
@@ -56,9 +61,11 @@ def test_four_causes_have_four_responses(seed: int) -> None:
     assert decided(seed, {0: dearer, 1: dearer}) == (Cause.NONE, Response.NOTHING)
 
 
-def test_two_hundred_usual_stretches_ask_for_little() -> None:
-    made = [decided(seed, {}) for seed in range(5000, 5200)]
-    assert sum(response is not Response.NOTHING for _, response in made) <= 10
+def test_usual_stretches_ask_for_little() -> None:
+    """At most one in twenty asks for something; 200 stretches to certify."""
+    stretches = tries(60, 200)
+    made = [decided(seed, {}) for seed in range(5000, 5000 + stretches)]
+    assert sum(response is not Response.NOTHING for _, response in made) <= stretches // 20
     assert sum(cause is Cause.DATA_FAULT for cause, _ in made) == 0
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.elasticity_fit import Codes, NotEstimable, Values, fit_poisson, spread_left
+from tests.conftest import tries
 
 STORES, PRODUCTS, WEEKS = 7, 4, 9
 
@@ -78,7 +79,7 @@ def test_one_way_of_clustering_is_the_sandwich() -> None:
     assert found.errors == pytest.approx(np.sqrt(np.diag(wanted)[:2]), abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=tries(12, 100), deadline=None)
 @given(st.floats(0.1, 50.0), st.integers(0, 1000))
 def test_the_unit_and_what_effects_explain_do_not_matter(unit: float, seed: int) -> None:
     outcome, regressors, (store, product, week) = sample(7)

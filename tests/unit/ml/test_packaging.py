@@ -6,12 +6,14 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from ml.forecaster import CalibratedModel, calibrate_baseline, fit_calibrated
-from ml.packaging import BundleError, load_bundle, model_version, normalised_bytes, save_bundle
+from ml.library_ranges import LIBRARY_RANGES
+from ml.packaging import BundleError, load_bundle, model_version, normalised_bytes, read_manifest, save_bundle
 from ml.training import FeatureMismatch, QuantileModel
 from tests.unit.ml.prepared_data import SMALL, Prepared
 
@@ -172,6 +174,54 @@ def test_a_model_with_other_columns_than_its_signature_is_refused(fitted: Calibr
     save_bundle(tmp_path / "lying", lying, {})
     with pytest.raises(FeatureMismatch, match="its signature"):
         load_bundle(tmp_path / "lying")
+
+
+def with_manifest(folder: Path, **changed: object) -> Path:
+    """The bundle with other entries in its manifest; None takes one away."""
+    manifest = json.loads((folder / "manifest.json").read_text()) | changed
+    kept = {name: value for name, value in manifest.items() if value is not None}
+    (folder / "manifest.json").write_text(json.dumps(kept))
+    return folder
+
+
+def test_a_bundle_names_the_libraries_that_may_load_it(fitted: CalibratedModel, folder: Path) -> None:
+    assert load_bundle(folder).manifest["library_ranges"] == LIBRARY_RANGES
+    with pytest.raises(BundleError, match="may not set"):
+        save_bundle(folder, fitted, {"library_ranges": {}})
+
+
+@pytest.mark.parametrize("span", [f"!={version('catboost')}", "<1", ">=9", f">{version('catboost')},<2"])
+def test_a_bundle_for_other_libraries_is_refused_by_their_names(folder: Path, span: str) -> None:
+    with_manifest(folder, library_ranges={**LIBRARY_RANGES, "catboost": span})
+    with pytest.raises(BundleError) as said:
+        load_bundle(folder)
+    assert f"catboost {version('catboost')} ({span} is needed). Install those" in str(said.value)
+    assert "liftlake rollback" in str(said.value)
+    assert "numpy" not in str(said.value)
+    # What it was made of can still be read, and other versions of libraries are no other model.
+    assert read_manifest(folder)["model_version"] == model_version(fitted_in(folder))
+
+
+def fitted_in(folder: Path) -> CalibratedModel:
+    return load_bundle(with_manifest(folder, library_ranges=dict(LIBRARY_RANGES))).fitted
+
+
+def test_a_library_that_is_not_there_is_refused_and_ranges_that_are_none_too(folder: Path) -> None:
+    with pytest.raises(BundleError, match=r"no-such-library is not installed \(>=1 is needed\)"):
+        load_bundle(with_manifest(folder, library_ranges={"no-such-library": ">=1"}))
+    for spoilt in ({"numpy": "about 2"}, ["numpy"], {"numpy": 2}):
+        with pytest.raises(BundleError, match="no ranges of versions"):
+            load_bundle(with_manifest(folder, library_ranges=spoilt))
+
+
+def test_a_bundle_of_a_release_before_there_were_ranges_loads_and_is_saved_again(
+    fitted: CalibratedModel, folder: Path
+) -> None:
+    with_manifest(folder, library_ranges=None)
+    assert load_bundle(folder).model_version == model_version(fitted)
+    before = (folder / "manifest.json").read_bytes()
+    assert save_bundle(folder, fitted, MANIFEST) == model_version(fitted)
+    assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_a_manifest_cannot_vouch_for_another_version(folder: Path) -> None:

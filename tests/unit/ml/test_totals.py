@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ml.baselines import SIMPLE_RULE
 from ml.frame_checks import BadFrame
 from ml.totals import ALL, LEVELS, MAX_FACTOR, direct_forecasts, expected_values, group_factors, level_sums
+from tests.conftest import tries
 from tests.unit.ml.totals_data import HORIZONS, MODEL, SPARSE, make_scored, make_series
 
 KEY = ["store_id", "product_group", "horizon_weeks"]
@@ -171,7 +172,7 @@ def hierarchies(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.DataFrame(forecasts, schema=["method", *KEY, "p50"], orient="row"), past
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=tries(15, 100), deadline=None, derandomize=True)
 @given(hierarchies(), st.integers(0, 99))
 def test_totals_add_up_to_the_last_digit_whatever_the_order(
     frames: tuple[pl.DataFrame, pl.DataFrame], seed: int

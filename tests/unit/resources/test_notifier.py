@@ -23,6 +23,10 @@ REQUEST = Message(
     "drift demand 2017-12-11 retrain", "request", "The model is trained anew.", ("Drifted: price.",),
     "models.demand_models", "team:demand-science", "docs/runbooks/drift.md",
 )  # fmt: skip
+MENDED = Message(
+    "mended drift demand 2017-12-04 incident", "mended", "The features are whole.", ("price: was missing",),
+    "gold.demand_features", "team:demand-science", "docs/runbooks/drift.md", (INCIDENT.subject,),
+)  # fmt: skip
 SECRET = "canary-of-an-address"
 
 
@@ -123,6 +127,37 @@ def test_what_was_not_taken_goes_out_later(
     assert notify(everywhere(tmp_path, receiver), []) == []
     assert {channel for channel, _ in receiver.got} == {"webhook", "slack", "pagerduty"}
     assert SECRET not in written(tmp_path) + " ".join(failed) + caplog.text
+
+
+def test_what_is_mended_is_told_once_and_closes_its_page(tmp_path: Path, receiver: Receiver) -> None:
+    settings = everywhere(tmp_path, receiver)
+    notify(settings, [INCIDENT])
+    receiver.got.clear()
+    for _ in range(3):
+        assert notify(settings, [MENDED]) == []
+    assert [channel for channel, _ in receiver.got] == ["webhook", "slack", "pagerduty"]
+    webhook, slack, page = (body for _, body in receiver.got)
+    assert (webhook["kind"], webhook["id"], webhook["ends"]) == ("mended", MENDED.id, [INCIDENT.subject])
+    assert "price: was missing" in slack["text"]
+    assert page == {"routing_key": f"key-{SECRET}", "dedup_key": INCIDENT.id, "event_action": "resolve"}
+    assert SECRET not in written(tmp_path)
+
+
+def test_a_page_that_could_not_be_sent_in_time_is_opened_before_it_is_closed(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.status = 503
+    notify(everywhere(tmp_path, receiver), [INCIDENT])
+    receiver.status = 202
+    for _ in range(2):
+        notify(everywhere(tmp_path, receiver), [MENDED])
+    pages = [body["event_action"] for channel, body in receiver.got if channel == "pagerduty"]
+    assert pages == ["trigger", "resolve"]
+
+
+def test_no_page_is_closed_that_was_never_opened(tmp_path: Path, receiver: Receiver) -> None:
+    notify(everywhere(tmp_path, receiver), [MENDED])
+    assert [channel for channel, _ in receiver.got] == ["webhook", "slack"]
 
 
 def test_a_receiver_that_is_not_there_stops_nothing(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy import Engine, event
 
 from resources.registry import MODEL_NAME, Registry, RegistryError
 from resources.settings import load_settings
@@ -15,9 +18,30 @@ from resources.settings import load_settings
 A, B = "a" * 64, "b" * 64
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a registry that was opened once: the migrations that make it take seconds."""
+    home = tmp_path_factory.mktemp("registry")
+    assert Registry(load_settings({"LIFTLAKE_HOME": str(home)})).champion() is None
+    return home
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(empty: Path, tmp_path: Path) -> Registry:
+    shutil.copytree(empty, tmp_path / "home")
     return Registry(load_settings({"LIFTLAKE_HOME": str(tmp_path / "home")}))
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """MLflow waits 20 seconds for a locked SQLite, whatever its address says; here a tenth of one."""
+
+    def shorter(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> object:
+        return statement.replace("busy_timeout = 20000", "busy_timeout = 100"), parameters
+
+    event.listen(Engine, "before_cursor_execute", shorter, retval=True)
+    yield
+    event.remove(Engine, "before_cursor_execute", shorter)
 
 
 @pytest.fixture
@@ -82,7 +106,7 @@ def test_a_registry_that_does_not_answer_says_so_without_its_address(registry: R
     assert Registry(load_settings({"LIFTLAKE_HOME": str(tmp_path / "home")})).champion() == A
 
 
-def test_a_locked_registry_is_named(registry: Registry, bundle: Path, tmp_path: Path):
+def test_a_locked_registry_is_named(registry: Registry, bundle: Path, tmp_path: Path, impatient: None):
     registry.record(A, bundle, {}, {})
     with closing(sqlite3.connect(tmp_path / "home" / "registry" / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")

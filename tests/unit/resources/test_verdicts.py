@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -15,7 +16,7 @@ from checks.contracts.model import Contract
 from resources.instance import open_instance
 from resources.settings import load_settings
 from resources.validation import RuleResult, Verdict
-from resources.verdicts import CONTRACT_CHECK, Fault, newest_audit, verdict_metadata
+from resources.verdicts import CONTRACT_CHECK, Fault, broken_audits, newest_audit, verdict_metadata
 
 WEEK = (date(2017, 1, 2), date(2017, 1, 2))
 
@@ -25,9 +26,18 @@ def contract() -> Contract:
     return load_contracts()["bronze", "campaigns"]
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the tables of an event log, which take a while to make."""
+    home = tmp_path_factory.mktemp("instance")
+    with open_instance(load_settings({"LIFTLAKE_HOME": str(home)})):
+        return home
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path)})
+def instance(empty: Path, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    shutil.copytree(empty, tmp_path / "home")
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path / "home")})
     with open_instance(settings) as opened:
         yield opened
 
@@ -80,6 +90,23 @@ def test_some_weeks_or_another_contract_vouch_for_nothing(instance: dg.DagsterIn
     assert newest_audit(instance, contract, 5) is False
     audited(instance, replace(contract, sha256="0" * 64), 5)
     assert newest_audit(instance, contract, 5) is False
+
+
+def test_versions_are_broken_until_a_whole_audit_passes(instance: dg.DagsterInstance, contract: Contract):
+    assert broken_audits(instance, contract) == []
+    audited(instance, contract, 3)
+    assert broken_audits(instance, contract) == []
+    audited(instance, contract, 4, "failed")
+    audited(instance, contract, 5, "not_run")
+    audited(instance, contract, 5, "failed")
+    fault = Fault(("end_date_not_null",), frozenset({"end_date"}))
+    assert broken_audits(instance, contract) == [(5, fault), (5, fault), (4, fault)]
+    # One week that is sound, or an audit that was cut short, mends nothing; another contract does.
+    audited(instance, contract, 5, weeks=WEEK)
+    audited(instance, contract, 6, "raised")
+    assert [version for version, _ in broken_audits(instance, contract)] == [5, 5, 4]
+    audited(instance, replace(contract, sha256="0" * 64), 5)
+    assert broken_audits(instance, contract) == []
 
 
 def test_every_rule_shows_its_owner(contract: Contract):

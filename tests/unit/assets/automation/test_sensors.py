@@ -18,7 +18,7 @@ from assets.automation.sensors import (
 from definitions import build_definitions, build_graph
 from resources.mapping import load_mapping
 from resources.offsets import TopicState
-from resources.settings import load_settings
+from resources.settings import Settings, load_settings
 
 MAPPING = load_mapping("completejourney")
 
@@ -87,8 +87,9 @@ def test_drift_asks_once_for_each_decision_that_stands():
         assert requested_weeks(instance) == ["2017-12-18"]
 
 
-def test_the_sensor_requests_the_retraining_of_the_week_under_one_key():
-    definitions = build_definitions(build_graph(load_settings({"LIFTLAKE_AS_OF": "2017-12-11T05:00:00Z"})))
+def test_the_sensor_requests_the_retraining_of_the_week_under_one_key(graph_settings: Settings):
+    week = {"LIFTLAKE_AS_OF": "2017-12-11T05:00:00Z", "LIFTLAKE_HOME": str(graph_settings.home)}
+    definitions = build_definitions(build_graph(load_settings(week)))
     repository = definitions.get_repository_def()
     sensor = repository.get_sensor_def("drift_response")
     with dg.DagsterInstance.ephemeral() as instance:

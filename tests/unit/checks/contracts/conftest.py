@@ -11,6 +11,7 @@ import yaml
 
 from checks.contracts.loader import FOLDER, load_contracts
 from checks.contracts.model import Contract
+from tests.unit.checks.contracts.odcs_reference import plain_yaml
 
 Document = dict[str, Any]
 
@@ -24,7 +25,7 @@ def contracts() -> Mapping[tuple[str, str], Contract]:
 @pytest.fixture
 def document() -> Document:
     """The contract of bronze.pos_lines as a mapping, free to be changed."""
-    return yaml.safe_load((FOLDER / "bronze" / "pos_lines.odcs.yaml").read_text(encoding="utf-8"))
+    return plain_yaml(FOLDER / "bronze" / "pos_lines.odcs.yaml")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def write(tmp_path: Path) -> Callable[[Document], Path]:
         layer, _, name = str(content["id"]).partition(".")
         path = tmp_path / layer / f"{name}.odcs.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
         return path
 
     return write

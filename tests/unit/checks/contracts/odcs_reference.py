@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 
 def reference_data(name: str) -> Path:
@@ -17,6 +20,18 @@ def reference_data(name: str) -> Path:
     if not folder:
         pytest.skip("LIFTLAKE_REFERENCE_DATA is not set: the published ODCS schema and examples are not here")
     return Path(folder) / name
+
+
+def plain_yaml(path: Path) -> Any:
+    """A file as YAML says it, by the parser in C: the one in Python takes ten times as long."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+@cache
+def schema_of_the_package() -> jsonschema.Draft201909Validator:
+    """The JSON schema that the standard's own package carries."""
+    text = files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft201909Validator(json.loads(text))
 
 
 @cache

@@ -17,7 +17,7 @@ from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.place import ContractError, Place
 from checks.contracts.plan import compile_plan
 from checks.contracts.spark_schema import arrow_schema, create_table_sql
-from tests.unit.checks.contracts.odcs_reference import example_files
+from tests.unit.checks.contracts.odcs_reference import example_files, plain_yaml
 
 # kind -> (emitted, unsupported) over the 17 published examples
 TOTALS = {
@@ -42,7 +42,7 @@ def columns_in(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def parts_of(path: Path) -> Counter[str]:
     """The parts of a document, counted on the plain YAML."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = plain_yaml(path)
     tables = document.get("schema", [])
     columns = [column for table in tables for column in columns_in(table)]
     entries = [*tables, *columns]
@@ -66,7 +66,8 @@ def test_every_part_of_every_published_example_is_accounted_for() -> None:
     assert len(found) == 17
     for path, coverage in found:
         counts = {kind: sum(numbers.values()) for kind, numbers in coverage.counts().items()}
-        assert counts == {kind: parts_of(path)[kind] for kind in KINDS}, path.name
+        parts = parts_of(path)
+        assert counts == {kind: parts[kind] for kind in KINDS}, path.name
         paths = [(item.kind, item.path) for item in coverage.items]
         assert len(paths) == len(set(paths))
         assert all(item.text for item in coverage.items)

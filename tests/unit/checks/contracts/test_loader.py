@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import polars as pl
 import pytest
 import yaml
@@ -25,6 +22,7 @@ from ml.features import feature_table_columns
 from ml.lift import LIFT_SCHEMA
 from ml.promotion_events import EVENT_SCHEMA
 from ml.series import SERIES_SCHEMA
+from tests.unit.checks.contracts.odcs_reference import plain_yaml, schema_of_the_package
 from tests.unit.checks.contracts.refusals import CUSTOM, REFUSALS, column
 
 Document = dict[str, Any]
@@ -52,9 +50,7 @@ def test_round_trip(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_valid_under_the_schema_of_the_package(path: Path) -> None:
-    text = files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
-    schema = json.loads(text)
-    jsonschema.Draft201909Validator(schema).validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    schema_of_the_package().validate(plain_yaml(path))
 
 
 def test_references_point_to_ids(contracts: Contracts) -> None:
@@ -64,7 +60,7 @@ def test_references_point_to_ids(contracts: Contracts) -> None:
     for path in FILES:
         for match in pattern.finditer(path.read_text(encoding="utf-8")):
             file, table, name = [part for part in match.groups() if part is not None]
-            target = yaml.safe_load((path.parent / file).resolve().read_text(encoding="utf-8"))
+            target = plain_yaml((path.parent / file).resolve())
             assert target["schema"][0]["id"] == table
             assert column(target, name)["id"] == name
             found += 1
