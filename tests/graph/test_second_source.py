@@ -41,12 +41,10 @@ def test_returns_are_a_table_where_the_source_has_them(graph: dg.Definitions, de
     assert not definitions.resolve_asset_graph().has(returns)
 
 
-def test_telemetry_is_a_table_where_the_lake_names_it_and_a_sensor_where_it_has_brokers(
-    tmp_path_factory: pytest.TempPathFactory,
-):
+def test_telemetry_is_a_table_where_the_lake_names_it_and_a_sensor_where_it_has_brokers(graph_settings: Settings):
     """The same table is fed from files or from a topic: only the sensor comes and goes with the brokers."""
-    settings = throwaway_settings(tmp_path_factory.mktemp("app"))
-    named = settings.model_copy(update={"lake": settings.lake.model_copy(update={"tables": ("telemetry_events",)})})
+    lake = graph_settings.lake.model_copy(update={"tables": ("telemetry_events",)})
+    named = graph_settings.model_copy(update={"lake": lake})
     for brokers in (None, "127.0.0.1:9092"):
         found = build_definitions(build_graph(named.model_copy(update={"kafka_brokers": brokers})))
         keys = found.resolve_asset_graph().get_all_asset_keys()
