@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.specifiers import SpecifierSet
 
 RANGES = "library_ranges"
-# Those of pyproject.toml, which a test holds together, but for catboost's: a model is made by one version exactly, and a
-# later one reads its file. That it scores the same is proved by the bundle's reference rows; else an upgrade would leave
-# the gate a champion that it cannot compare with.
+# Those of pyproject.toml, which a test holds together, but for catboost's: a model is made by one version exactly, and
+# a later one reads its file. That it scores the same is proved by the bundle's reference rows; else an upgrade would
+# leave the gate a champion that it cannot compare with.
 LIBRARY_RANGES: Mapping[str, str] = {
     "catboost": ">=1.2.10,<2",
     "numpy": ">=2",
