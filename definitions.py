@@ -11,27 +11,19 @@ from assets.automation.jobs import jobs, schedules
 from assets.automation.sensors import sensors
 from assets.catalogue import graph_assets
 from assets.graph import Graph
+from assets.lake_graph import build_graph
 from assets.models.card import write_cards
 from assets.models.drift import DECISIONS
 from assets.models.responses import drift_messages
 from checks.asset_checks.audit import Follow, audit_checks
 from checks.asset_checks.freshness import freshness_checks
-from checks.contracts.loader import load_contracts
-from checks.contracts.presence import absent, present
 from resources.champions import HISTORY, project_champion
 from resources.dbt import dbt_resource
 from resources.lake import Lake
-from resources.mapping import load_mapping
 from resources.notifier import tell
 from resources.registry import Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
-
-
-def build_graph(settings: Settings) -> Graph:
-    """The facts of one lake's graph: settings, contracts, the mapping of its source."""
-    mapping, contracts = load_mapping(settings.lake.source).having(settings.lake.tables), load_contracts()
-    return Graph(settings, present(contracts, mapping.delivered), mapping, absent(contracts, mapping.delivered))
 
 
 def build_definitions(graph: Graph, overrides: Mapping[str, object] | None = None) -> dg.Definitions:

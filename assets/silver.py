@@ -13,7 +13,8 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from assets.graph import RETRIES, Graph, code_digest, freshness_policy, provenance, static_metadata
 from resources.commits import Provenance
-from resources.dbt import invocation, manifest_path, project_files
+from resources.dbt import invocation
+from resources.dbt_project import manifest_path, project_files
 from resources.lake import Lake
 
 WEEKLY = "config.meta.partition_column:week_start_date"

@@ -42,6 +42,8 @@ from resources.topics import Topics
 TOPIC, TABLE = "telemetry", "telemetry_events"
 RATE_PER_SECOND, SECONDS, BYTES_EACH, PARTITIONS = 20_000, 60, 1_000, 2
 WARM_UP = 20_000
+# As `liftlake topic follow`.
+HOLD_SECONDS = 60.0
 START = datetime(2017, 12, 5, tzinfo=UTC)
 LAW = ("received", "accepted", "quarantined", "duplicates")
 
@@ -129,7 +131,7 @@ def _follow(reader: TopicIngest, until: Any) -> Booked:
     booked = Booked([], [])
     while True:
         is_last = until()
-        for receipt in reader.batches(TABLE, plan, 10 * RATE_PER_SECOND):
+        for receipt in reader.batches(TABLE, plan, 10 * RATE_PER_SECOND, HOLD_SECONDS):
             booked.receipts.append(receipt)
             booked.at.append(time.time())
         if is_last:

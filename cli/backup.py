@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
+from assets.lake_graph import build_graph
 from cli.output import JSON_OPTION, command, err, print_json
 from cli.session import require_home, session
-from definitions import build_graph
 from resources import backup as archives
 from resources.lake import Lake
 from resources.settings import load_settings

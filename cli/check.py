@@ -15,7 +15,7 @@ from checks.asset_checks.audit import CHECKED_WEEK_TAG
 from cli.check_reports import as_markdown, show, write_junit
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, print_json, stop
 from cli.selection import chosen_nodes
-from cli.session import Session, session
+from cli.workbench import Workbench, workbench
 from resources.verdicts import CONTRACT_CHECK
 
 CHECK_JOB = "all_checks"
@@ -33,7 +33,7 @@ def check(
     """Run contract and freshness checks of the newest versions; exit code 1 when one fails or does not run."""
     if not every and not selection:
         stop("Name tables or layers, or say --all.", WRONG_USE)
-    with session() as opened:
+    with workbench() as opened:
         nodes = opened.nodes()
         keys = [dg.AssetKey(node.key) for node in (nodes if every else chosen_nodes(nodes, selection or []))]
         if partition is not None and partition not in opened.graph.week_keys():
@@ -54,7 +54,7 @@ def check(
         raise typer.Exit(SAYS_NO)
 
 
-def run_checks(opened: Session, keys: list[dg.AssetKey], week: str | None = None) -> list[dict[str, Any]]:
+def run_checks(opened: Workbench, keys: list[dg.AssetKey], week: str | None = None) -> list[dict[str, Any]]:
     """Evaluate the checks as one Dagster run, recorded like any other; one row per rule. One week publishes nothing."""
     checks = [check for check in opened.definitions.asset_checks or [] if isinstance(check, dg.AssetChecksDefinition)]
     chosen = [item for item in checks if {key.asset_key for key in item.check_keys} & set(keys)]

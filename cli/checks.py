@@ -15,7 +15,7 @@ from assets.automation.runs import END_TAG, START_TAG
 from checks.asset_checks.audit import CHECKED_WEEK_TAG
 from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 from cli.selection import chosen_nodes
-from cli.session import session
+from cli.workbench import workbench
 from resources.verdicts import CONTRACT_CHECK
 
 NOTHING: dict[str, Any] = {"outcome": "not_run", "version": None, "rows": 0, "broken_rules": {}}
@@ -38,7 +38,7 @@ def history(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Every result of the tables' contract checks: when, over which weeks, and which rules did not hold."""
-    with session() as opened:
+    with workbench() as opened:
         if partition is not None and partition not in opened.graph.week_keys():
             stop(f"{partition} is no business week of this lake: give the first day of one.", WRONG_USE)
         keys = [dg.AssetKey(node.key) for node in chosen_nodes(opened.nodes(), selection)]

@@ -18,7 +18,7 @@ from checks.contracts.diff import diff_contracts
 from checks.contracts.impact import Use, changed_columns, impact, rules_that_read
 from checks.contracts.loader import Draft, draft_contract, draft_contracts
 from checks.contracts.model import LAYERS, Contract
-from resources.dbt import manifest_path
+from resources.dbt_project import manifest_path
 from resources.mapping import load_mapping
 from resources.settings import load_settings
 

@@ -9,8 +9,9 @@ import typer
 
 from cli.output import JSON_OPTION, command, err, out, print_json
 from cli.run import as_row, at_clock, say_stopped
-from cli.session import require_home, session, stop_failed
+from cli.session import require_home
 from cli.status import lake_status, show
+from cli.workbench import stop_failed, workbench
 from resources.settings import Lake, load_settings, write_lake
 
 
@@ -29,7 +30,7 @@ def demo(
         settings = write_lake(settings, Lake.model_validate(settings.lake.model_dump()))
     if next_week:
         settings = at_clock(settings, (settings.as_of + timedelta(days=7)).isoformat())
-    with session(settings) as opened:
+    with workbench(settings) as opened:
         work, stopped = opened.outlook()
         if work:
             err.print(f"{len(work)} of {len(opened.nodes())} tables are behind.")

@@ -34,9 +34,9 @@ def ingest(
         stop(f"{path} does not exist.", WRONG_USE)
     settings = load_settings()
     mapping = load_mapping(source or settings.lake.source)
-    if mapping.source == settings.lake.source:
-        mapping = mapping.having(settings.lake.tables)
     refuse_another_source(settings, mapping)
+    lake = settings.lake if mapping.source == settings.lake.source else mapping.lake
+    mapping = mapping.having(lake.tables if lake else ())
     found = matching_files(mapping, path)
     if not found:
         stop(f"No file in {path} fits a pattern of source {mapping.source}.", WRONG_USE)

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import session
-from resources.dbt import manifest_path
+from resources.dbt_project import manifest_path
+from resources.instance import open_instance
 from resources.run_pruning import prune_manifests, prune_runs
 from resources.upkeep import Freed, keep_tables
 
@@ -20,11 +21,11 @@ def maintain(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Compact bronze, remove files of versions that nothing pins and old runs, by `retention` of lake.yaml."""
-    with session() as opened:
+    with session() as opened, open_instance(opened.settings) as instance:
         opened.lake.claim()
         policy, contracts = opened.settings.lake.retention, list(opened.graph.contracts.values())
         freed = list(keep_tables(opened.lake, contracts, policy, is_dry=dry_run))
-        freed += prune_runs(opened.instance, opened.settings, policy, is_dry=dry_run)
+        freed += prune_runs(instance, opened.settings, policy, is_dry=dry_run)
         freed += prune_manifests(opened.settings, manifest_path(opened.settings).parent, is_dry=dry_run)
     total = sum(item.bytes for item in freed)
     if as_json:

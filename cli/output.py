@@ -26,7 +26,7 @@ from ml.frame_checks import BadFrame
 from ml.packaging import BundleError
 from ml.training import FeatureMismatch
 from resources.backup import ArchiveError
-from resources.dbt import DbtError
+from resources.dbt_project import DbtError
 from resources.fixes import FixError
 from resources.formats import FormatError
 from resources.jars import ToolchainError

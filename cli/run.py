@@ -11,7 +11,7 @@ import typer
 from assets.automation.plan import Key, Work
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, instant_of, out, print_json, stop
 from cli.selection import chosen_nodes
-from cli.session import Session, session, stop_failed
+from cli.workbench import Workbench, stop_failed, workbench
 from resources.settings import Settings, load_settings, write_lake
 
 SELECTION = typer.Argument(None, help="Tables such as gold.demand_series, or layers; none means all that is behind.")
@@ -21,7 +21,7 @@ AS_OF = typer.Option(None, "--as-of", help="Move the lake's clock to this instan
 @command
 def plan(as_json: bool = JSON_OPTION) -> None:
     """What would be rebuilt, and why. Runs nothing."""
-    with session() as opened:
+    with workbench() as opened:
         work, stopped = opened.outlook()
     if as_json:
         print_json({"work": [as_row(item) for item in work], "stopped": stopped_rows(stopped)})
@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Rebuild what is behind; with a selection, rebuild just that. Exit code 1 when a step or check says no."""
     settings = at_clock(load_settings(), as_of)
-    with session(settings) as opened:
+    with workbench(settings) as opened:
         work, stopped = opened.outlook()
         if selection:
             asked = selected(opened, selection, partition or first, partition or last)
@@ -63,7 +63,7 @@ def at_clock(settings: Settings, as_of: str | None) -> Settings:
     return write_lake(settings, settings.lake.model_copy(update={"as_of": instant_of("--as-of", as_of)}))
 
 
-def selected(opened: Session, names: list[str], first: str | None, last: str | None) -> list[Work]:
+def selected(opened: Workbench, names: list[str], first: str | None, last: str | None) -> list[Work]:
     """The named tables and layers as work, in graph order, for the given or all wanted weeks."""
     nodes = chosen_nodes([node for node in opened.nodes() if node.has_step], names)
     known = set(opened.graph.week_keys())
@@ -92,7 +92,7 @@ def say_stopped(stopped: Mapping[Key, str]) -> None:
         err.print(f"{'.'.join(key)} waits: it {reason}.", highlight=False, soft_wrap=True)
 
 
-def finish(opened: Session, work: list[Work], stopped: Mapping[Key, str], *, as_json: bool) -> None:
+def finish(opened: Workbench, work: list[Work], stopped: Mapping[Key, str], *, as_json: bool) -> None:
     """Execute the work and say how it ended; what had to wait for a broken table is no success."""
     say_stopped(stopped)
     failures = opened.execute(work)

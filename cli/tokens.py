@@ -9,7 +9,8 @@ from checks.asset_checks.audit import HELD_TAG
 from checks.contracts.model import PSEUDONYMOUS
 from cli.output import JSON_OPTION, WRONG_USE, command, err, print_json, stop
 from cli.run import as_row
-from cli.session import Session, publish_rotated, session, stop_failed
+from cli.session import publish_rotated
+from cli.workbench import Workbench, stop_failed, workbench
 from resources.settings import load_settings
 from resources.token_keys import begin_rotation, mark_publishing
 
@@ -39,7 +40,7 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
         stop("The lake has no tokens yet: set LIFTLAKE_TOKEN_KEY to the key that you want, and run.", WRONG_USE)
     rotation = begin_rotation(settings, new_key.get_secret_value().encode())
     renewed = settings.model_copy(update={"token_key": new_key})
-    with session(renewed) as opened:
+    with workbench(renewed) as opened:
         opened.lake.claim(is_repair=True)
         failures = opened.execute(token_tables(opened), tags={HELD_TAG: "true"})
         if failures:
@@ -49,7 +50,7 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
         versions = {contract.published_name: opened.lake.newest(contract).version for contract in silver}
         publish_rotated(opened.lake, opened.graph, mark_publishing(renewed, rotation, versions))
     # The graph of the new key: what was made from the old tokens follows.
-    with session(renewed) as opened:
+    with workbench(renewed) as opened:
         work, _ = opened.outlook()
         failures = opened.execute(work)
         if failures:
@@ -66,7 +67,7 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
         )  # fmt: skip
 
 
-def token_tables(opened: Session) -> list[Work]:
+def token_tables(opened: Workbench) -> list[Work]:
     """The keys, and every silver table that carries a token, for all its weeks."""
     carriers = {
         key

@@ -22,6 +22,8 @@ topic = typer.Typer(help="Kafka topics: how far they are read, following them, w
 TABLE = typer.Option(None, "--table", help="Only this bronze table, for example telemetry_events.")
 # Between two looks at a topic in which nothing waits.
 LOOK_SECONDS = 0.2
+# How long a topic that does not run dry keeps others from writing.
+HOLD_SECONDS = 60.0
 
 
 @topic.callback()
@@ -127,7 +129,7 @@ def batches(opened: Session, table: str | None, idle: float, wait: float) -> Ite
             state = reader.state(name)
             if seen.get(name) != state:
                 opened.lake.claim(wait)
-                for receipt in reader.batches(name, plans[name], opened.settings.kafka_batch_records):
+                for receipt in reader.batches(name, plans[name], opened.settings.kafka_batch_records, HOLD_SECONDS):
                     yield receipt
                     newest = time.monotonic()
                 seen[name] = state

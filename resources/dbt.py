@@ -1,21 +1,18 @@
-"""dbt as a process: its project, its manifest, its connection to the lake's Spark server.
+"""dbt as a process, connected to the lake's Spark server.
 
-Belongs here: how dbt is called. Does not belong here: which models an asset builds (assets.silver) or SQL (dbt/).
+Belongs here: how dbt is called. Does not belong here: its project's files (dbt_project), which models an asset builds
+(assets.silver).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,50 +20,11 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
 from resources.commits import Provenance
+from resources.dbt_project import PROJECT, dbt_executable
 from resources.lake import Lake
-from resources.settings import PROJECT_ROOT, Settings, child_environment, exported
+from resources.settings import exported
 
-PROJECT = PROJECT_ROOT / "dbt"
 WATCH_SECONDS = 1.0
-
-
-class DbtError(RuntimeError):
-    """dbt cannot read its project; the message holds its last words."""
-
-
-def project_files() -> list[Path]:
-    """Every file of the dbt project that changes what it builds."""
-    folders = [PROJECT / name for name in ("models", "macros", "data_tests")]
-    found = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".sql", ".yml"}]
-    return sorted([PROJECT / "dbt_project.yml", *found])
-
-
-def dbt_executable() -> str:
-    return str(Path(sys.executable).parent / "dbt")
-
-
-def manifest_path(settings: Settings, absent: Sequence[str] = ()) -> Path:
-    """The manifest of the project as it is now, without the tables that are absent, parsed once for each state of it.
-
-    Raises:
-        DbtError: the project does not parse.
-    """
-    variables = json.dumps({"absent": list(absent)})
-    digest = hashlib.sha256(variables.encode())
-    for path in project_files():
-        digest.update(str(path.relative_to(PROJECT)).encode())
-        digest.update(path.read_bytes())
-    folder = settings.home / "dbt" / digest.hexdigest()[:16]
-    manifest = folder / "manifest.json"
-    if manifest.exists():
-        return manifest
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [dbt_executable(), "--quiet", "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    command += ["--target-path", str(folder), "--log-path", str(folder), "--vars", variables]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment({}), check=False, cwd=folder)
-    if done.returncode != 0 or not manifest.exists():
-        raise DbtError(f"The dbt project does not parse: {(done.stdout + done.stderr).strip()[-800:]}")
-    return manifest
 
 
 class QuickDbt(DbtCliResource):

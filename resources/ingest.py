@@ -134,7 +134,7 @@ class Ingest:
         """
         types = types_of(relation.layout)
         batch = replace(batch, file_columns=list(relation.columns), file_column_types=types)
-        records, row_plan = self._splitter.split(batch, relation, plan)
+        records, row_plan = self._splitter.split(batch, relation, plan, earlier)
         receipt = self._counted(batch, records, earlier)
         rows = {
             QUARANTINE: lambda: self._broken(receipt, records, row_plan),
@@ -152,7 +152,7 @@ class Ingest:
             places: where each line of the relation stands in the quarantine.
         """
         earlier = self._books.receipts(self._mapping.source, batch.table_name)
-        records, _ = self._splitter.split(batch, relation, plan)
+        records, _ = self._splitter.split(batch, relation, plan, earlier)
         counted = self._counted(batch, records, earlier)
         moved = counted.accepted + counted.duplicates
         receipt = replace(counted, outcome="replayed", received=0, quarantined=-moved)

@@ -31,30 +31,31 @@ def json_values(
     """The fields of a JSON record in the order of `columns`, or why it has none."""
     if found is None:
         return None, problem
-    values = [_text_of(found.get(name)) for name in columns]
-    if any("\x00" in value for value in values if value):
-        return None, "record.control"
-    return values, None
+    values = [found.get(name) for name in columns]
+    return [value or None if value is None or isinstance(value, str) else _json_of(value) for value in values], None
 
 
 def json_object(raw: bytes) -> tuple[dict[str, Any] | None, str | None]:
     """One JSON object with its numbers as they are written, or why the line is none."""
     try:
-        found = json.loads(
-            raw.decode("utf-8"),
-            parse_float=_Number,
-            parse_int=_Number,
-            parse_constant=_Number,
-            object_pairs_hook=_unique_keys,
-        )
+        found = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return None, "record.encoding"
     except (ValueError, RecursionError):
         return None, "record.json"
     if not isinstance(found, dict):
         return None, "record.json"
-    # JSON may spell half of a surrogate pair, which is no character.
-    return (None, "record.encoding") if b"\\u" in raw and not _is_text(found) else (found, None)
+    return (None, problem) if b"\\u" in raw and (problem := _spelled(found)) else (found, None)
+
+
+def _spelled(found: Mapping[str, Any]) -> str | None:
+    """Why a record with characters that are spelled by their numbers is none.
+
+    JSON may spell half of a surrogate pair, which is no character, and a NUL, which no text of a table holds.
+    """
+    if not _is_text(found):
+        return "record.encoding"
+    return "record.control" if any("\x00" in value for value in found.values() if isinstance(value, str)) else None
 
 
 def _is_text(value: object) -> bool:
@@ -72,11 +73,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _text_of(value: object) -> str | None:
-    """A field as the text that was delivered; a nested one as JSON."""
-    if value is None or isinstance(value, str):
-        return value or None
-    return _json_of(value)
+_DECODER = json.JSONDecoder(
+    parse_float=_Number, parse_int=_Number, parse_constant=_Number, object_pairs_hook=_unique_keys
+)
+_text_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _json_of(value: object) -> str:
@@ -84,9 +84,7 @@ def _json_of(value: object) -> str:
     if isinstance(value, _Number):
         return value
     if isinstance(value, dict):
-        return (
-            "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {_json_of(v)}" for name, v in value.items()) + "}"
-        )
+        return "{" + ", ".join([f"{_text_as_json(name)}: {_json_of(item)}" for name, item in value.items()]) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_json_of, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _text_as_json(value)

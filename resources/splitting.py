@@ -6,10 +6,11 @@ what the columns and rules are (projection, record_rules), what becomes of the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
+from pyspark.sql.connect.functions import broadcast, expr
 
 from checks.contracts.plan import ValidationPlan
 from resources.lake import Lake
@@ -23,6 +24,8 @@ from resources.staging import Relation
 
 PAYLOAD, ENCODING = "_payload", "_payload_encoding"
 KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
+# So many keys fit into the memory of every worker.
+FEW_RECORDS = 250_000
 
 
 class Splitter:
@@ -32,13 +35,15 @@ class Splitter:
         self._lake = lake
         self._mapping = mapping
 
-    def split(self, batch: Receipt, relation: Relation, plan: ValidationPlan) -> tuple[DataFrame, ValidationPlan]:
+    def split(
+        self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]
+    ) -> tuple[DataFrame, ValidationPlan]:
         """The records with their ranks, and the rules that tell good ones from broken ones."""
         rules = record_rules(self._mapping, batch.table_name, relation.columns)
         mapped = self._mapped(batch, relation, rules)
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
         judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
-        return self._ranked(batch, judged, relation), row_plan
+        return self._ranked(batch, judged, relation, earlier), row_plan
 
     def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
         """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
@@ -71,13 +76,14 @@ class Splitter:
             ) from error
         return mapped
 
-    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
+    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation, earlier: Iterable[Receipt]) -> DataFrame:
         """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
 
         A broken record hides no good one of the same key. The window over all records is paid only when something may
         repeat.
         """
-        records = self._with_known(batch, records)
+        is_first = not any(item.accepted for item in earlier)
+        records = records.selectExpr("*", f"FALSE AS {KNOWN}") if is_first else self._known(batch, records, relation)
         rules = self._mapping.tables[batch.table_name].duplicates
         if not relation.may_repeat:
             return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
@@ -86,18 +92,17 @@ class Splitter:
         window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
         return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
 
-    def _with_known(self, batch: Receipt, records: DataFrame) -> DataFrame:
-        """Adds whether an earlier file brought the same event already."""
-        name = f"bronze.{batch.table_name}"
-        if not self._lake.exists(name) or not self._lake.spark.sql(f"SELECT 1 FROM {name} LIMIT 1").collect():
-            return records.selectExpr("*", f"FALSE AS {KNOWN}")
+    def _known(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
+        """Adds whether an earlier batch brought the same event already.
+
+        Of the table only what this batch may repeat goes into the join: keys of a small batch are sent to its rows.
+        """
         rules = self._mapping.tables[batch.table_name]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
-        renamed = [f"{column} AS _earlier_{column}" for column in key]
-        known = self._lake.spark.table(name).selectExpr(*renamed, "TRUE AS _earlier").distinct()
-        same = " AND ".join(f"new.{column} <=> _earlier_{column}" for column in key)
-        return self._lake.spark.sql(
-            f"SELECT new.*, COALESCE(_earlier, FALSE) AS {KNOWN} FROM {{records}} new LEFT JOIN {{known}} ON {same}",
-            records=records,
-            known=known,
-        )
+        same = expr(" AND ".join(f"{column} <=> _earlier_{column}" for column in key))
+        asked = broadcast(records.select(*key)) if relation.records <= FEW_RECORDS else records.select(*key)
+        table = self._lake.spark.table(f"bronze.{batch.table_name}")
+        known = table.selectExpr(*(f"{column} AS _earlier_{column}" for column in key))
+        repeated = known.join(asked, same, "left_semi").distinct().selectExpr("*", "TRUE AS _earlier")
+        joined = records.alias("new").join(repeated, same, "left")
+        return joined.selectExpr("new.*", f"COALESCE(_earlier, FALSE) AS {KNOWN}")

@@ -40,12 +40,14 @@ class Relation:
         name: what follows FROM.
         layout: the source's columns with their Spark SQL types; all texts in a text file.
         is_text: the hidden columns of resources.records stand beside them.
+        records: how many there are.
         may_repeat: two records may be one event by the declared scope; False is a proof that none are.
     """
 
     name: str
     layout: tuple[SourceColumn, ...]
     is_text: bool
+    records: int
     may_repeat: bool
 
     @property
@@ -94,9 +96,10 @@ def _sent(lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str
     identity = identifying_columns(rules, layout)
     may_repeat = identity is None or may_repeat_rows(local, identity)
     target = lake.settings.warehouse / "_staging" / f"{name}.parquet"
+    records = pq.read_metadata(local).num_rows
     lake.send(local, target)
     try:
-        yield Relation(f"parquet.`{target}`", layout, rules.format != "parquet", may_repeat)
+        yield Relation(f"parquet.`{target}`", layout, rules.format != "parquet", records, may_repeat)
     finally:
         target.unlink(missing_ok=True)
 

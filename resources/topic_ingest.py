@@ -10,6 +10,7 @@ undone before anything is read (delivery_plan), so that the next may be cut othe
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,8 +74,10 @@ class TopicIngest:
         self._books = Books(lake, contracts)
         self._ingest = Ingest(lake, mapping, contracts)
 
-    def batches(self, table: str, plan: ValidationPlan, most: int) -> Iterator[Receipt]:
+    def batches(self, table: str, plan: ValidationPlan, most: int, hold_seconds: float = 0) -> Iterator[Receipt]:
         """Ingest what the topic of a table holds now, in batches of at most about `most` offsets.
+
+        For `hold_seconds` what comes meanwhile is ingested too; nobody else can write as long as something waits.
 
         Yields:
             The receipt of each batch, once it is booked.
@@ -88,10 +91,14 @@ class TopicIngest:
         receipts = self._receipts(table)
         state = self._topics.state(topic)
         require_continuity(topic, position_of(receipts), state)
+        until = time.monotonic() + hold_seconds
         while ranges := next_ranges(position_of(receipts), state, most):
             receipt = self._batch(table, state.topic_id, ranges, plan, receipts)
             receipts.append(receipt)
             yield receipt
+            if time.monotonic() < until:
+                state = self._topics.state(topic)
+                require_continuity(topic, position_of(receipts), state)
 
     def accept_loss(self, table: str, reason: str, by: str) -> Receipt | None:
         """Book that what a topic has lost is lost, so that reading goes on from what it holds now; None: nothing is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,6 +36,19 @@ class CommandLake:
         return subprocess.Popen(
             command, env=env, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def killed(self, owner: str, name: str, when: str, *arguments: str) -> None:
+        """Run a command that dies by SIGKILL before or after its first call of `owner.name`."""
+        command = [sys.executable, "-m", "tests.kills", owner, name, when, *arguments, "--json"]
+        done = subprocess.run(
+            command,
+            env=child_environment(self.environment),
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
     def liftlake(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """The JSON object that a command prints; its sentence under `error` when it prints none."""

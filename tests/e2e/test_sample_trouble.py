@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from resources.locks import file_lock
+from resources.registry import VERSION_TAG, Registry
+from resources.settings import load_settings
 from tests.e2e.conftest import SampleLake
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
@@ -35,6 +37,41 @@ def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: d
     assert json.loads(stdout)["failures"] == []
     assert json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))["pid"] != record["pid"]
     assert sample.table("gold.demand_series").sort(key).equals(before)
+
+
+TRAINING = [
+    ("ml.packaging", "_write_durably"),
+    ("assets.models.demand", "save_bundle"),
+    ("resources.registry.Registry", "find"),
+    ("resources.registry.Registry", "record"),
+    ("resources.lake.Lake", "write"),
+    ("resources.lake.Lake", "publish"),
+]
+# In CI one: the registry knows a model of which the lake has no row.
+IN_CI = ("resources.registry.Registry", "record", "after")
+KILLS = [
+    pytest.param(*point, str(threads), marks=() if point == IN_CI else pytest.mark.certify)
+    for threads, point in enumerate(((*call, when) for call in TRAINING for when in ("before", "after")), start=3)
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "when", "threads"), KILLS)
+def test_a_training_killed_on_its_way_leaves_the_champion_and_nothing_else(
+    sample: SampleLake, built: dict[str, Any], owner: str, name: str, when: str, threads: str
+):
+    """A model that is new, because it is fitted on another number of threads: killed, then made, then made again."""
+    lake = SampleLake(sample.home, {**sample.variables, "LIFTLAKE_THREADS": threads})
+    champions, models = sample.table("models.champion_history"), sample.home / "artifacts" / "models"
+    made = {path.name for path in models.iterdir()}
+    lake.killed(owner, name, when, "run", "models.demand_models")
+    assert sample.table("models.champion_history").equals(champions)
+    for _ in range(2):
+        lake.liftlake("run", "models.demand_models")
+        (version,) = {path.name for path in models.iterdir()} - made
+        assert sample.sql(f"SELECT * FROM models.demand_models WHERE model_version = '{version}'").height == 1
+        registered = Registry(load_settings(sample.environment))._client.search_model_versions("name = 'demand'")
+        assert [item.tags[VERSION_TAG] for item in registered].count(version) == 1
+    assert sample.table("models.champion_history").equals(champions)
 
 
 def test_a_run_beside_another_is_refused_with_a_sentence(sample: SampleLake, built: dict[str, Any]):

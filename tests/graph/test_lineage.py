@@ -9,7 +9,7 @@ from assets.graph import Graph
 from assets.lineage import consumers, data_tests, data_tests_on, read_manifest
 from checks.contracts.impact import Consumer, Use, impact
 from checks.contracts.loader import load_contracts
-from resources.dbt import manifest_path
+from resources.dbt_project import manifest_path
 from resources.mapping import load_mapping
 from resources.settings import Settings
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import signal
 from contextlib import closing
-from typing import Any
 
 from assets.models.gate import published_history
 from assets.models.rollback import Request, append, roll_back
@@ -18,6 +14,7 @@ from resources.lake import Lake
 from resources.registry import MODEL_NAME, Registry
 from resources.settings import load_settings
 from resources.spark import SparkDoor
+from tests.kills import die_at
 
 # What a rollback calls on its way, in order.
 CALLED = (
@@ -56,15 +53,5 @@ def back(environment: dict[str, str], reason: str) -> str | None:
 
 def killed_back(environment: dict[str, str], owner: str, name: str, *, before: bool) -> None:
     """Roll back, and die by SIGKILL just before or after a call of `owner.name`."""
-    module, _, kind = owner.rpartition(".") if owner[owner.rindex(".") + 1].isupper() else (owner, "", "")
-    holder: Any = importlib.import_module(module)
-    holder = getattr(holder, kind) if kind else holder
-    genuine = getattr(holder, name)
-
-    def dying(*arguments: Any, **named: Any) -> None:
-        if not before:
-            genuine(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(holder, name, dying)
+    die_at(owner, name, before=before)
     back(environment, f"killed {'before' if before else 'after'} {name}")

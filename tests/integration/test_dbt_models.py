@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.dbt import PROJECT, dbt_executable, project_files
+from resources.dbt_project import PROJECT, dbt_executable, project_files
 from resources.lake import Lake
 from resources.settings import child_environment
 
