@@ -15,10 +15,12 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
+from resources.fixes import Record
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
 from resources.offsets import LostOffsets
+from resources.quarantine import Replay
 from resources.receipts import Receipt
 from resources.settings import Settings
 from resources.topic_ingest import TopicIngest
@@ -103,6 +105,27 @@ def test_a_topic_brings_the_rows_that_a_file_of_its_messages_brings(
 def counts(receipts: list[Receipt]) -> tuple[int, ...]:
     return tuple(sum(getattr(item, name) for item in receipts)
                  for name in ("received", "accepted", "quarantined", "duplicates"))  # fmt: skip
+
+
+def test_a_message_that_was_refused_comes_back_mended(
+    lake: Lake, mapping: SourceMapping, contracts: Contracts, plan: ValidationPlan, topic: Sender, reader: TopicIngest
+):
+    """What is no record stays; reading the topic goes on from where it was."""
+
+    def mend(record: Record) -> Record | None:
+        at = "2017-11-27T05:00:00Z"
+        return {**record, "event_type": "impression", "device_at": at, "collected_at": at}
+
+    topic.send(BROKEN)
+    topic.flush()
+    assert counts(list(reader.batches(TABLE, plan, most=100))) == (5, 0, 5, 0)
+    moved = Replay(lake, mapping, contracts).table(TABLE, plan, mend, "0" * 64)
+    assert moved is not None
+    assert counts([moved]) == (0, 1, -1, 0)
+    assert bronze(lake).select("event_id", "event_type").rows() == [("y", "impression")]
+    topic.send(Traffic(seed=7, count=20, start=START, repeated=0).messages())
+    topic.flush()
+    assert counts(list(reader.batches(TABLE, plan, most=100))) == (20, 20, 0, 0)
 
 
 def test_a_topic_that_does_not_go_on_is_not_read_until_a_person_accepts_it(
