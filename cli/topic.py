@@ -13,9 +13,9 @@ from checks.contracts.plan import compile_plan
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
 from cli.session import Session, session
 from resources.inventory import COUNTS
-from resources.offsets import TopicState
+from resources.offsets import Standing, TopicState
 from resources.receipts import Receipt
-from resources.topic_ingest import Standing, TopicIngest
+from resources.topic_ingest import TopicIngest
 from resources.topics import Topics
 
 topic = typer.Typer(help="Kafka topics: how far they are read, following them, what they lost.")
@@ -62,7 +62,7 @@ def follow(
     wait: float = typer.Option(600, "--wait", min=0, help="Seconds to wait for a run that is writing."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Ingest what comes to the topics as it comes, until Ctrl-C. Runs may write between two batches."""
+    """Ingest what comes to the topics as it comes, until Ctrl-C. Nobody else writes while something waits."""
     receipts: list[Receipt] = []
     with session() as opened:
         opened.lake.prepare()

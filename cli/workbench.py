@@ -30,8 +30,6 @@ from resources.preconditions import full_disk
 from resources.settings import Settings
 from resources.verdicts import Fault
 
-STEP_ENDS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
-
 
 @dataclass(frozen=True)
 class Workbench(Session):
@@ -112,11 +110,10 @@ def stop_failed(settings: Settings, failures: Sequence[Failed]) -> NoReturn:
 
 
 @contextmanager
-def workbench(settings: Settings | None = None, overrides: Mapping[str, object] | None = None) -> Iterator[Workbench]:
+def workbench(settings: Settings | None = None) -> Iterator[Workbench]:
     """Open the lake for one command that runs or checks assets; raises as `session`."""
     with session(settings) as opened, open_instance(opened.settings) as instance:
-        resources = {"lake": dg.ResourceDefinition.hardcoded_resource(opened.lake), **(overrides or {})}
-        definitions = build_definitions(opened.graph, resources)
+        definitions = build_definitions(opened.graph, {"lake": dg.ResourceDefinition.hardcoded_resource(opened.lake)})
         yield Workbench(opened.settings, opened.graph, opened.lake, definitions, instance)
 
 

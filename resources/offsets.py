@@ -129,3 +129,27 @@ def restart(position: Position, state: TopicState) -> list[OffsetRange]:
 def names(ranges: Sequence[OffsetRange]) -> list[str]:
     """Ranges as the ledger keeps them."""
     return [str(item) for item in sorted(ranges)]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the reading of a topic stands.
+
+    Attributes:
+        position: up to where it was read; None where nothing was.
+        state: what the broker has.
+    """
+
+    topic: str
+    position: Position | None
+    state: TopicState
+
+    @property
+    def lag(self) -> int:
+        """Messages that wait to be read."""
+        start = self.position.next_offsets if self.position else {}
+        return sum(max(end - start.get(part, self.state.first[part]), 0) for part, end in self.state.end.items())
+
+    @property
+    def losses(self) -> list[str]:
+        return losses(self.topic, self.position, self.state)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
@@ -23,9 +22,8 @@ from resources.mapping import SourceMapping
 from resources.offsets import (
     LostOffsets,
     OffsetRange,
-    Position,
+    Standing,
     TopicState,
-    losses,
     names,
     next_ranges,
     position_of,
@@ -35,30 +33,6 @@ from resources.offsets import (
 from resources.receipts import Outcome, Receipt, batch_id
 from resources.staging import messages_on_server
 from resources.topics import Topics
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where the reading of a topic stands.
-
-    Attributes:
-        position: up to where it was read; None where nothing was.
-        state: what the broker has.
-    """
-
-    topic: str
-    position: Position | None
-    state: TopicState
-
-    @property
-    def lag(self) -> int:
-        """Messages that wait to be read."""
-        start = self.position.next_offsets if self.position else {}
-        return sum(max(end - start.get(part, self.state.first[part]), 0) for part, end in self.state.end.items())
-
-    @property
-    def losses(self) -> list[str]:
-        return losses(self.topic, self.position, self.state)
 
 
 class TopicIngest:

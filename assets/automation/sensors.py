@@ -20,7 +20,7 @@ from assets.graph import FIRST_WEEK, LAST_WEEK, TOPIC_POSITION, Graph
 from ml.drift_decisions import Response
 from resources.deliveries import matching_files
 from resources.mapping import SourceMapping
-from resources.offsets import TopicState
+from resources.offsets import Position, Standing, TopicState
 from resources.topics import TopicError, Topics
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
@@ -158,12 +158,10 @@ def is_waiting(instance: dg.DagsterInstance, table: str, state: TopicState) -> b
     newest = instance.get_latest_materialization_event(dg.AssetKey(["bronze", table]))
     found = newest.asset_materialization.metadata if newest and newest.asset_materialization else {}
     if TOPIC_POSITION not in found:
-        return any(end > state.first[part] for part, end in state.end.items())
+        return Standing(table, None, state).lag > 0
     read = json.loads(str(found[TOPIC_POSITION].value))
-    following = {int(part): offset for part, offset in read["next_offsets"].items()}
-    return read["topic_id"] != state.topic_id or any(
-        end > following.get(part, state.first[part]) for part, end in state.end.items()
-    )
+    position = Position(read["topic_id"], {int(part): offset for part, offset in read["next_offsets"].items()}, 0)
+    return position.topic_id != state.topic_id or Standing(table, position, state).lag > 0
 
 
 def _week_requests(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Iterator[dg.RunRequest]:

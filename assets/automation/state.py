@@ -14,9 +14,9 @@ from assets.graph import KEPT_TAG, WEEKS_TAG, Graph
 from resources.commits import Provenance
 from resources.delivery_plan import is_settled
 from resources.lake import Lake
+from resources.offsets import Standing, position_of
 from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
-from resources.topic_ingest import Standing, TopicIngest
 from resources.topics import Topics
 from resources.verdicts import Fault, newest_audit
 
@@ -94,8 +94,10 @@ def _arrived(lake: Lake, graph: Graph) -> dict[Key, list[str]]:
         paths = graph.source_files(table)
         settled = {path for path in paths if is_settled(known, table, path.name, file_sha256(path), mapping.sha256)}
         new = [path.name for path in paths if path not in settled]
-        if graph.topic(table) is not None:
-            new += _waiting(TopicIngest(lake, mapping, graph.contracts, Topics(graph.settings)).standing(table))
+        topic = graph.topic(table)
+        if topic is not None:
+            read = position_of(receipt for receipt in known if receipt.table_name == table)
+            new += _waiting(Standing(topic, read, Topics(graph.settings).state(topic)))
         if new:
             found["bronze", table] = new
     return found

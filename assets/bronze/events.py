@@ -16,11 +16,12 @@ from checks.contracts.plan import ValidationPlan, compile_plan
 from ml.tokens import household_tokens
 from resources.ingest import Ingest
 from resources.lake import Lake
+from resources.offsets import Standing
 from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
 from resources.source_bytes import SourceFileError
 from resources.token_keys import FIRST_VERSION, key_version, token_key
-from resources.topic_ingest import Standing, TopicIngest
+from resources.topic_ingest import TopicIngest
 from resources.topics import Topics
 
 READERS = (
