@@ -13,6 +13,7 @@ from assets.bronze.events import bronze_assets
 from assets.forecasts.demand import forecast_assets
 from assets.forecasts.totals import totals_assets
 from assets.gold.demand import gold_assets
+from assets.gold.event_features import event_feature_assets
 from assets.gold.promotion_events import promotion_event_assets
 from assets.gold.training_sets import training_set_assets
 from assets.graph import Graph
@@ -33,7 +34,8 @@ from assets.silver import silver_assets
 LAYERS = (
     bronze_assets, silver_assets, gold_assets, training_set_assets, study_assets, model_assets, comparison_assets,
     totals_backtest_assets, feature_use_assets, gate_assets, forecast_assets, totals_assets, drift_assets,
-    driver_assets, response_assets, promotion_event_assets, promotion_lift_assets, action_assets, insight_assets,
+    driver_assets, response_assets, event_feature_assets, promotion_event_assets, promotion_lift_assets,
+    action_assets, insight_assets,
 )  # fmt: skip
 
 

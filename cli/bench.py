@@ -22,6 +22,7 @@ PROGRAMS = (
     "demo",
     "drift",
     "elasticity",
+    "events",
     "features",
     "ingest",
     "kafka",

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 import typer
 from rich.table import Table
 
+from assets.gold.event_features import followed_tables
+from checks.asset_checks.audit import broken_contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
 from cli.session import Session, session
+from resources.event_features import EVENTS, BrokenFeatures, FollowedFeatures
 from resources.inventory import COUNTS
+from resources.notifier import tell
 from resources.offsets import Standing, TopicState
 from resources.receipts import Receipt
 from resources.topic_ingest import TopicIngest
@@ -62,7 +66,10 @@ def follow(
     wait: float = typer.Option(600, "--wait", min=0, help="Seconds to wait for a run that is writing."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Ingest what comes to the topics as it comes, until Ctrl-C. Nobody else writes while something waits."""
+    """Ingest what comes to the topics as it comes, features of events with it, until Ctrl-C.
+
+    Nobody else writes while something waits.
+    """
     receipts: list[Receipt] = []
     with session() as opened:
         opened.lake.prepare()
@@ -71,6 +78,9 @@ def follow(
                 receipts.append(receipt)
                 counts = ", ".join(f"{getattr(receipt, count):,} {count}" for count in COUNTS)
                 err.print(f"{receipt.file_name} -> bronze.{receipt.table_name}: {counts}", highlight=False)
+        except BrokenFeatures as error:
+            tell(opened.settings, [broken_contract(error.contract, error.verdict, error.version)])
+            stop(f"{error} Its readers stay where they are, and the events are in bronze. Mend it, then run.", SAYS_NO)
         except KeyboardInterrupt:
             err.print("Stopped. The next follow, or the next run, goes on from here.", highlight=False)
     totals = {count: sum(getattr(receipt, count) for receipt in receipts) for count in COUNTS}
@@ -122,6 +132,7 @@ def batches(opened: Session, table: str | None, idle: float, wait: float) -> Ite
     for name, _ in found:
         opened.lake.ensure_table(opened.graph.contract("bronze", name))
     opened.lake.ensure_table(opened.graph.contract("bronze", "quarantine"))
+    features = followed_features(opened)
     seen: dict[str, TopicState] = {}
     newest = time.monotonic()
     while not idle or time.monotonic() - newest < idle:
@@ -129,12 +140,27 @@ def batches(opened: Session, table: str | None, idle: float, wait: float) -> Ite
             state = reader.state(name)
             if seen.get(name) != state:
                 opened.lake.claim(wait)
+                # Others may have written since the lake was released.
+                followed = features if features is not None and f"bronze.{name}" == EVENTS else None
+                if followed is not None:
+                    followed.catch_up()
                 for receipt in reader.batches(name, plans[name], opened.settings.kafka_batch_records, HOLD_SECONDS):
+                    if followed is not None:
+                        followed.add(receipt)
                     yield receipt
                     newest = time.monotonic()
                 seen[name] = state
         opened.lake.release()
         time.sleep(LOOK_SECONDS)
+
+
+def followed_features(opened: Session) -> FollowedFeatures | None:
+    """The feature tables that follow the lake's events; None where it has none."""
+    tables = followed_tables(opened.graph)
+    if not tables:
+        return None
+    by_name = {contract.published_name: contract for contract in opened.graph.contracts.values()}
+    return FollowedFeatures(opened.lake, tables, by_name, opened.graph.wanted_weeks()["covered"])
 
 
 def as_row(standing: Standing) -> dict[str, object]:

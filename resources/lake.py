@@ -142,7 +142,7 @@ class Lake:
             ValueError: columns are missing or unknown; pa.ArrowInvalid: a value does not fit its type.
         """
         table = conform(rows, contract)
-        with self.stamped(provenance), self._staged(contract, table) as relation:
+        with self.stamped(provenance), self.staged(contract, table) as relation:
             self.ensure_table(contract, where)
             names = ", ".join(contract.column_names)
             self.spark.sql(
@@ -158,7 +158,7 @@ class Lake:
         return newest.version
 
     @contextlib.contextmanager
-    def _staged(self, contract: Contract, table: pa.Table) -> Iterator[str]:
+    def staged(self, contract: Contract, table: pa.Table) -> Iterator[str]:
         """The rows as a relation on the server: one Parquet file sent over Connect.
 
         Measured: four times faster than a local relation of the same rows (docs/adr/0004).

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import codecs
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -31,7 +31,9 @@ LINE, RAW, IS_BASE64, PROBLEM = "_line", "_raw", "_is_base64", "_problem"
 HIDDEN = (LINE, RAW, IS_BASE64, PROBLEM)
 # Why a record cannot be read; the ids of the rules that it breaks.
 RECORD_PROBLEMS = ("record.fields", "record.quotes", "record.encoding", "record.control", "record.json")
-BATCH_RECORDS, BATCH_BYTES = 65_536, 32 * 1024**2
+# So few records are Python objects at a time: its collector walks whatever lives long.
+CHUNK_RECORDS = 4_096
+GROUP_RECORDS, GROUP_BYTES = 65_536, 32 * 1024**2
 
 
 class Text(BaseModel):
@@ -61,8 +63,8 @@ class Text(BaseModel):
 
 
 @dataclass
-class _Batch:
-    """Records on their way to Parquet."""
+class _Chunk:
+    """Records on their way to Arrow."""
 
     columns: Sequence[str]
     encoding: str
@@ -78,9 +80,10 @@ class _Batch:
 
     @property
     def is_full(self) -> bool:
-        return len(self.rows) >= BATCH_RECORDS or self.size >= BATCH_BYTES
+        return len(self.rows) >= CHUNK_RECORDS or self.size >= GROUP_BYTES
 
-    def to_arrow(self, schema: pa.Schema) -> pa.RecordBatch:
+    def to_arrow(self) -> pa.RecordBatch:
+        schema = _schema(self.columns)
         values = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in self.columns]
         hidden = [list(column) for column in zip(*self.hidden, strict=True)] or [[] for _ in HIDDEN]
         arrays = [pa.array(column, item.type) for column, item in zip([*values, *hidden], schema, strict=True)]
@@ -109,16 +112,10 @@ def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Pa
     repeated = sorted({name for name in columns if columns.count(name) > 1 or not name})
     if clash or repeated:
         raise SourceFileError(f"{path.name}: columns {clash or repeated} cannot be told apart.", "file.columns")
-    schema = _schema(columns)
     parse = parser(kind, text, columns)
-    with pq.ParquetWriter(target, schema) as writer, content(path) as stream:
-        batch = _Batch(columns, text.encoding)
-        for line, raw, fields, problem in _records(stream, path, kind, text, parse):
-            batch.add(line, raw, fields, problem)
-            if batch.is_full:
-                writer.write_batch(batch.to_arrow(schema))
-                batch = _Batch(columns, text.encoding)
-        writer.write_batch(batch.to_arrow(schema))
+    with content(path) as stream:
+        chunks = _chunks(_records(stream, path, kind, text, parse), columns, text.encoding)
+        _write_groups(chunks, _schema(columns), target)
 
 
 def stage_messages(values: Sequence[bytes], text: Text, target: Path) -> None:
@@ -127,17 +124,45 @@ def stage_messages(values: Sequence[bytes], text: Text, target: Path) -> None:
     Their numbers count from 1. The fields are those that `text` names, then all others that a message has;
     a field named like a hidden column is not read.
     """
+    parts = [_messages(values[first : first + CHUNK_RECORDS], first + 1, text)
+             for first in range(0, max(len(values), 1), CHUNK_RECORDS)]  # fmt: skip
+    found = pa.concat_tables(map(pa.table, parts), promote_options="default")
+    columns = json_fields([dict.fromkeys(name for name in found.column_names if name not in HIDDEN)], text.columns)
+    found = found.select([*columns, *HIDDEN])
+    _write_groups(found.to_batches(), found.schema, target)
+
+
+def _messages(values: Sequence[bytes], first: int, text: Text) -> pa.RecordBatch:
     found = [json_object(value) for value in values]
     columns = [name for name in json_fields([item for item, _ in found if item], text.columns) if name not in HIDDEN]
-    schema = _schema(columns)
+    chunk = _Chunk(columns, text.encoding)
+    for line, (value, (fields, problem)) in enumerate(zip(values, found, strict=True), start=first):
+        chunk.add(line, value, *json_values(fields, problem, columns))
+    return chunk.to_arrow()
+
+
+def _chunks(records: Iterable[_Record], columns: Sequence[str], encoding: str) -> Iterator[pa.RecordBatch]:
+    """The records in chunks; one without records where there are none."""
+    chunk = _Chunk(columns, encoding)
+    for line, raw, fields, problem in records:
+        chunk.add(line, raw, fields, problem)
+        if chunk.is_full:
+            yield chunk.to_arrow()
+            chunk = _Chunk(columns, encoding)
+    yield chunk.to_arrow()
+
+
+def _write_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) -> None:
+    """Write a Parquet file in row groups that every core can take one of."""
     with pq.ParquetWriter(target, schema) as writer:
-        batch = _Batch(columns, text.encoding)
-        for line, (value, (fields, problem)) in enumerate(zip(values, found, strict=True), start=1):
-            batch.add(line, value, *json_values(fields, problem, columns))
-            if batch.is_full:
-                writer.write_batch(batch.to_arrow(schema))
-                batch = _Batch(columns, text.encoding)
-        writer.write_batch(batch.to_arrow(schema))
+        group: list[pa.RecordBatch] = []
+        for batch in batches:
+            group.append(batch)
+            if sum(map(len, group)) >= GROUP_RECORDS or sum(item.nbytes for item in group) >= GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:

@@ -39,7 +39,7 @@ class CommandLake:
 
     def killed(self, owner: str, name: str, when: str, *arguments: str) -> None:
         """Run a command that dies by SIGKILL before or after its first call of `owner.name`."""
-        command = [sys.executable, "-m", "tests.kills", owner, name, when, *arguments, "--json"]
+        command = [sys.executable, "-m", "benchmarks.kills", owner, name, when, *arguments, "--json"]
         done = subprocess.run(
             command,
             env=child_environment(self.environment),

@@ -59,4 +59,5 @@ def test_every_contract_is_an_asset(definitions: dg.Definitions):
     # What the demo's source does not deliver: returns, and an app.
     assert set(contracts) - keys == {
         ("silver", "fct_returns"), ("bronze", "telemetry_events"), ("silver", "fct_telemetry"),
+        ("gold", "household_event_features"), ("gold", "store_event_features"),
     }  # fmt: skip

@@ -10,11 +10,14 @@ from definitions import build_definitions, build_graph
 from resources.mapping import load_mapping
 from resources.settings import Lake, Settings
 
+TELEMETRY = {
+    "bronze/telemetry_events", "silver/fct_telemetry", "gold/household_event_features", "gold/store_event_features",
+}  # fmt: skip
 ABSENT = {
     "bronze/promotions", "bronze/households", "bronze/campaigns", "bronze/offers", "bronze/offer_exposures",
     "bronze/redemptions", "silver/fct_promotions", "silver/fct_offer_exposures", "silver/fct_redemptions",
     "gold/promotion_plans", "gold/promotion_events", "insights/promotion_lift", "bronze/action_assignments",
-    "insights/action_outcomes", "insights/next_actions", "bronze/telemetry_events", "silver/fct_telemetry",
+    "insights/action_outcomes", "insights/next_actions", *TELEMETRY,
 }  # fmt: skip
 
 
@@ -48,5 +51,5 @@ def test_telemetry_is_a_table_where_the_lake_names_it_and_a_sensor_where_it_has_
     for brokers in (None, "127.0.0.1:9092"):
         found = build_definitions(build_graph(named.model_copy(update={"kafka_brokers": brokers})))
         keys = found.resolve_asset_graph().get_all_asset_keys()
-        assert {dg.AssetKey(["bronze", "telemetry_events"]), dg.AssetKey(["silver", "fct_telemetry"])} <= keys
+        assert {dg.AssetKey(name.split("/")) for name in TELEMETRY} <= keys
         assert ("topics" in {sensor.name for sensor in found.sensors or ()}) == (brokers is not None)

@@ -6,6 +6,7 @@ from contextlib import closing
 
 from assets.models.gate import published_history
 from assets.models.rollback import Request, append, roll_back
+from benchmarks.kills import die_at
 from definitions import build_graph
 from ml.champions import NoRollback, gate_row
 from ml.promotion import Decision
@@ -14,7 +15,6 @@ from resources.lake import Lake
 from resources.registry import MODEL_NAME, Registry
 from resources.settings import load_settings
 from resources.spark import SparkDoor
-from tests.kills import die_at
 
 # What a rollback calls on its way, in order.
 CALLED = (

@@ -1,0 +1,167 @@
+"""The event features of a lake: of whole weeks from bronze, and kept up with the batches of a topic.
+
+Belongs here: reading events for features, and adding what a batch brought to the tables. Does not belong here: what a
+feature is (ml.event_features), when an asset is made (assets).
+
+A version of a feature table names the version of the events that is in it. A batch is added to the version that has
+everything before it; whatever else happened (a file, a replay, a kill between the batch and its features), the weeks
+that it touched are recomputed: both give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import polars as pl
+
+from checks.contracts.model import Contract
+from checks.contracts.rule_sql import literal
+from ml.event_features import GREATEST, HOUR, LEAST, SUMS, event_features
+from ml.frame_checks import WEEK
+from ml.tokens import household_tokens
+from resources.audits import audit_table, publish_if_new
+from resources.commits import Provenance
+from resources.conform import conform
+from resources.lake import Lake
+from resources.receipts import Receipt
+from resources.token_keys import token_key
+from resources.validation import Verdict
+
+EVENTS = "bronze.telemetry_events"
+HOUSEHOLDS = "household_token"
+# Feature table -> whose features it holds.
+KEYS = {"household_event_features": HOUSEHOLDS, "store_event_features": "store_id"}
+COLUMNS = (WEEK, "event_type", "quantity_units", "event_at", "known_at")
+Weeks = tuple[date, date]
+
+
+class BrokenFeatures(RuntimeError):
+    """A version of a feature table did not pass its contract; readers stay on the one before it."""
+
+    def __init__(self, contract: Contract, verdict: Verdict, version: int) -> None:
+        rules = ", ".join(result.rule_id for result in verdict.failures if result.severity == "error")
+        super().__init__(f"{contract.published_name} version {version} breaks its contract: {rules}.")
+        self.contract, self.verdict, self.version = contract, verdict, version
+
+
+def features_where(lake: Lake, table: str, condition: str) -> pl.DataFrame:
+    """The features of a table from the events that a SQL condition names, as ml.event_features gives them."""
+    key = KEYS[table]
+    if key != HOUSEHOLDS:
+        events = lake.query(f"SELECT {key}, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
+        return event_features(events, key)
+    events = lake.query(f"SELECT household_id, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
+    # An hour of a household is counted before its token is made: a token costs more than a count.
+    rows = event_features(events, "household_id")
+    tokens = household_tokens(rows["household_id"].unique(), *token_key(lake.settings)).drop("key_version")
+    return rows.join(tokens, on="household_id").drop("household_id").sort(key, WEEK, HOUR)
+
+
+def in_weeks(weeks: tuple[object, object]) -> str:
+    """SQL condition of the rows of some business weeks, the first and the last included."""
+    return f"{WEEK} BETWEEN DATE'{weeks[0]}' AND DATE'{weeks[1]}'"
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A feature table of the graph: its contract, and the version of the code that makes it."""
+
+    contract: Contract
+    code: str
+
+
+class FollowedFeatures:
+    """The feature tables of one lake, as long as one process follows a topic."""
+
+    def __init__(
+        self, lake: Lake, tables: Sequence[FeatureTable], by_name: Mapping[str, Contract], weeks: Weeks
+    ) -> None:
+        self._lake = lake
+        self._tables = tables
+        self._by_name = by_name
+        self._weeks = weeks
+        self._made: dict[str, Provenance] = {}
+
+    def catch_up(self) -> None:
+        """Recompute what the tables lack of the events that are in bronze, and publish it.
+
+        Raises:
+            BrokenFeatures: what was recomputed breaks its contract.
+        """
+        now = str(self._lake.newest(self._by_name[EVENTS]).version)
+        for table in self._tables:
+            weeks = self._behind(table, now)
+            if weeks is not None:
+                self._recompute(table, weeks, now)
+            if weeks is not None or not self._is_published(table.contract):
+                self._publish(table, weeks)
+
+    def add(self, batch: Receipt) -> None:
+        """Add what a batch brought to every table, and publish it; raises as `catch_up`."""
+        if not batch.accepted:
+            return
+        now = self._lake.newest(self._by_name[EVENTS]).version
+        for table in self._tables:
+            made = self._made[table.contract.name]
+            if int(made.inputs[EVENTS]) != now - 1:
+                self.catch_up()
+                return
+            touched = self._merge(table, batch, replace(made, inputs={EVENTS: str(now)}))
+            self._publish(table, touched)
+
+    def _behind(self, table: FeatureTable, now: str) -> Weeks | None:
+        """The weeks that a table has to be recomputed for; None: it has all events."""
+        contract = table.contract
+        is_there = self._lake.exists(contract.audit_name)
+        made = self._lake.newest(contract).provenance if is_there else None
+        if made is None or made.code != table.code or made.through is None:
+            return self._weeks
+        self._made[contract.name] = made
+        if made.through < self._weeks[1].isoformat():
+            return self._weeks
+        if made.inputs[EVENTS] == now:
+            return None
+        touched = self._lake.weeks_since(EVENTS, made.inputs[EVENTS]) or self._weeks
+        return max(touched[0], self._weeks[0]), min(touched[1], self._weeks[1])
+
+    def _recompute(self, table: FeatureTable, weeks: Weeks, now: str) -> None:
+        where = in_weeks(weeks)
+        made = Provenance(code=table.code, inputs={EVENTS: now}, through=self._weeks[1].isoformat())
+        self._lake.write(table.contract, features_where(self._lake, table.contract.name, where), made, where)
+        self._made[table.contract.name] = made
+
+    def _merge(self, table: FeatureTable, batch: Receipt, made: Provenance) -> Weeks | None:
+        """Add a batch's features to a table in one commit, which says that they are in it."""
+        condition = f"batch_id = {literal(batch.batch_id)} AND {in_weeks(self._weeks)}"
+        rows = features_where(self._lake, table.contract.name, condition)
+        if rows.is_empty():
+            return None
+        contract, key = table.contract, (KEYS[table.contract.name], WEEK, HOUR)
+        weeks = sorted(rows[WEEK].unique())
+        same = " AND ".join(f"old.{name} = new.{name}" for name in key)
+        changed = [
+            *(f"old.{name} = old.{name} + new.{name}" for name in SUMS),
+            *(f"old.{name} = LEAST(old.{name}, new.{name})" for name in LEAST),
+            *(f"old.{name} = GREATEST(old.{name}, new.{name})" for name in GREATEST),
+        ]
+        # The bounds keep Delta from reading files of other hours.
+        between = f"old.{HOUR} BETWEEN {literal(rows[HOUR].min())} AND {literal(rows[HOUR].max())}"
+        with self._lake.stamped(made), self._lake.staged(contract, conform(rows, contract)) as relation:
+            self._lake.spark.sql(
+                f"MERGE INTO {contract.audit_name} old USING (SELECT * FROM {relation}) new ON {same} AND {between} "
+                f"WHEN MATCHED THEN UPDATE SET {', '.join(changed)} WHEN NOT MATCHED THEN INSERT *"
+            )
+        self._made[contract.name] = made
+        return weeks[0], weeks[-1]
+
+    def _is_published(self, contract: Contract) -> bool:
+        seen = self._lake.publication(contract)
+        return seen is not None and seen.version == self._lake.newest(contract).version
+
+    def _publish(self, table: FeatureTable, weeks: Weeks | None) -> None:
+        verdict, audited = audit_table(self._lake, table.contract, self._by_name, weeks)
+        if not verdict.passed:
+            raise BrokenFeatures(table.contract, verdict, audited.version)
+        publish_if_new(self._lake, table.contract, audited)
