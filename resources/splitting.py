@@ -1,6 +1,6 @@
 """The records of a delivery, each with its canonical columns, whether it is good, and which of its repeats it is.
 
-Belongs here: judging and ranking records on the server, lazily: nothing is counted or committed. Does not belong here:
+Belongs here: judging and ranking records on the server, nothing is counted or committed. Does not belong here:
 what the columns and rules are (projection, record_rules), what becomes of the records (ingest).
 """
 
@@ -43,7 +43,9 @@ class Splitter:
         mapped = self._mapped(batch, relation, rules)
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
         judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
-        return self._ranked(batch, judged, relation, earlier), row_plan
+        ranked = self._ranked(batch, judged, relation, earlier)
+        # A small batch is judged once and kept by the server; a large one again for every use, which takes no memory.
+        return ranked.localCheckpoint() if relation.records <= FEW_RECORDS else ranked, row_plan
 
     def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
         """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""

@@ -21,7 +21,7 @@ from pyspark.sql.pandas.types import from_arrow_type
 from checks.contracts.evolution import SourceColumn
 from resources.lake import Lake
 from resources.mapping import TableMapping
-from resources.records import HIDDEN, stage_messages, stage_text
+from resources.records import HIDDEN, stage_text
 from resources.source_bytes import SourceFileError, uncompressed
 
 ROWS_PER_GROUP = 250_000
@@ -75,15 +75,10 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
 
 
 @contextmanager
-def messages_on_server(
-    lake: Lake, values: Sequence[bytes], rules: TableMapping, name: str, delivery: str
-) -> Iterator[Relation]:
-    """The messages of a topic as a relation of the server, for as long as the block runs."""
-    with TemporaryDirectory() as folder:
-        local = Path(folder) / "records.parquet"
-        stage_messages(values, rules.text, local)
-        with _sent(lake, local, rules, name, delivery) as relation:
-            yield relation
+def messages_on_server(lake: Lake, records: Path, rules: TableMapping, name: str, delivery: str) -> Iterator[Relation]:
+    """The messages of a topic, as `records.stage_messages` wrote them, as a relation of the server."""
+    with _sent(lake, records, rules, name, delivery) as relation:
+        yield relation
 
 
 @contextmanager

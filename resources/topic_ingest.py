@@ -9,7 +9,6 @@ undone before anything is read (delivery_plan), so that the next may be cut othe
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -19,19 +18,10 @@ from resources.books import Books
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping
-from resources.offsets import (
-    LostOffsets,
-    OffsetRange,
-    Standing,
-    TopicState,
-    names,
-    next_ranges,
-    position_of,
-    require_continuity,
-    restart,
-)
+from resources.offsets import OffsetRange, Position, Standing, TopicState, names, position_of, restart
 from resources.receipts import Outcome, Receipt, batch_id
 from resources.staging import messages_on_server
+from resources.topic_reader import Messages, TopicReader, digest
 from resources.topics import Topics
 
 
@@ -59,20 +49,20 @@ class TopicIngest:
         Raises:
             LostOffsets: the topic does not go on from where it was read. TopicError: the broker does not answer.
         """
-        topic = self.topic_of(table)
         # Become the writer before the books are read.
         self._books.undo_unbooked()
         receipts = self._receipts(table)
-        state = self._topics.state(topic)
-        require_continuity(topic, position_of(receipts), state)
+        now = self._topics.state(self.topic_of(table))
         until = time.monotonic() + hold_seconds
-        while ranges := next_ranges(position_of(receipts), state, most):
-            receipt = self._batch(table, state.topic_id, ranges, plan, receipts)
-            receipts.append(receipt)
-            yield receipt
-            if time.monotonic() < until:
-                state = self._topics.state(topic)
-                require_continuity(topic, position_of(receipts), state)
+        with TopicReader(self._topics, self.topic_of(table), self._mapping.tables[table].text, most) as reader:
+            messages = reader.following(position_of(receipts), now)
+            while messages is not None:
+                limit = None if time.monotonic() < until else now
+                ahead = reader.ahead(messages.position, limit)
+                receipts.append(self._batch(table, messages, plan, receipts))
+                messages.records.unlink()
+                yield receipts[-1]
+                messages = ahead.result() or reader.following(messages.position, limit)
 
     def accept_loss(self, table: str, reason: str, by: str) -> Receipt | None:
         """Book that what a topic has lost is lost, so that reading goes on from what it holds now; None: nothing is.
@@ -88,7 +78,8 @@ class TopicIngest:
             return None
         ranges = restart(position, state)
         told = f"{'; '.join(found)}. {by}: {reason}"
-        lost = self._receipt(table, state.topic_id, position.ordinal + 1, ranges, [], outcome="lost", reason=told)
+        after = Position(state.topic_id, {}, position.ordinal + 1)
+        lost = self._receipt(table, after, ranges, sha256=digest([]), size_bytes=0, outcome="lost", reason=told)
         return self._books.commit(lost, {}, receipts)
 
     def standing(self, table: str) -> Standing:
@@ -115,39 +106,26 @@ class TopicIngest:
         assert topic is not None, table
         return topic
 
-    def _batch(
-        self, table: str, topic_id: str, ranges: Sequence[OffsetRange], plan: ValidationPlan, earlier: list[Receipt]
-    ) -> Receipt:
-        topic, position = self.topic_of(table), position_of(earlier)
-        values = self._topics.values(topic, ranges)
-        if self._topics.state(topic).topic_id != topic_id:
-            raise LostOffsets(f"{topic} was created anew while it was read. Nothing was written; run again.")
-        batch = self._receipt(table, topic_id, position.ordinal + 1 if position else 1, ranges, values)
+    def _batch(self, table: str, messages: Messages, plan: ValidationPlan, earlier: list[Receipt]) -> Receipt:
+        batch = self._receipt(
+            table, messages.position, messages.ranges, sha256=messages.sha256, size_bytes=messages.size_bytes
+        )
         rules = self._mapping.tables[table]
-        with messages_on_server(self._lake, values, rules, batch.batch_id, batch.file_name) as relation:
+        with messages_on_server(self._lake, messages.records, rules, batch.batch_id, batch.file_name) as relation:
             return self._ingest.take(batch, relation, plan, earlier)
 
     def _receipt(
-        self, table: str, topic_id: str, ordinal: int, ranges: Sequence[OffsetRange], values: Sequence[bytes],
-        *, outcome: Outcome = "ingested", reason: str | None = None,
+        self, table: str, position: Position, ranges: Sequence[OffsetRange], *, sha256: str, size_bytes: int,
+        outcome: Outcome = "ingested", reason: str | None = None,
     ) -> Receipt:  # fmt: skip
         """A batch before it is counted. It is named by its topic, its ranges, its bytes and what they are read by."""
-        content, offsets = digest(values), names(ranges)
+        offsets = names(ranges)
         rules = f"{self._mapping.sha256}/{self._contracts['bronze', table].sha256}"
-        named_by = f"{topic_id}/{ordinal}/{offsets}/{outcome}/{content}/{rules}"
+        named_by = f"{position.topic_id}/{position.ordinal}/{offsets}/{outcome}/{sha256}/{rules}"
         return Receipt(
             source=self._mapping.source, table_name=table, batch_id=batch_id(self._mapping.source, table, named_by),
-            file_name=f"{self.topic_of(table)}/{ordinal}", file_sha256=content, content_sha256=content,
-            file_bytes=sum(map(len, values)), mapping_sha256=self._mapping.sha256, file_columns=[],
-            file_column_types=[], outcome=outcome, reason=reason, received=0, accepted=0, quarantined=0, duplicates=0,
-            late=0, rows_written=0, topic_id=topic_id, batch_ordinal=ordinal, offset_ranges=offsets,
+            file_name=f"{self.topic_of(table)}/{position.ordinal}", file_sha256=sha256, content_sha256=sha256,
+            file_bytes=size_bytes, mapping_sha256=self._mapping.sha256, file_columns=[], file_column_types=[],
+            outcome=outcome, reason=reason, received=0, accepted=0, quarantined=0, duplicates=0, late=0,
+            rows_written=0, topic_id=position.topic_id, batch_ordinal=position.ordinal, offset_ranges=offsets,
         )  # fmt: skip
-
-
-def digest(values: Sequence[bytes]) -> str:
-    """SHA-256 of messages in their order, each with its length, so that no two lists of messages have one digest."""
-    found = hashlib.sha256()
-    for value in values:
-        found.update(len(value).to_bytes(8, "big"))
-        found.update(value)
-    return found.hexdigest()

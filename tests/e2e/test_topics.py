@@ -1,4 +1,6 @@
-"""A topic followed from the command line while everything around it is killed: every event once, as it was sent."""
+"""A topic followed from the command line while everything around it is killed: every event once, as it was sent.
+
+Its features follow it, and equal a recompute."""
 
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 TOPIC, TABLE = "telemetry", "bronze.telemetry_events"
 START = datetime(2017, 11, 27, 5, tzinfo=UTC)
 SAME = ("event_id", "event_type", "household_id", "session_id", "store_id", "product_id", "campaign_id", "offer_id")
+FEATURES = ("gold.household_event_features", "gold.store_event_features")
+KINDS = ("impression_events", "offer_view_events", "add_to_basket_events", "redemption_events")
 LAW = ("received", "accepted", "quarantined", "duplicates")
 
 
@@ -67,9 +71,15 @@ def test_a_followed_topic_has_every_event_once_whatever_is_killed(tmp_path: Path
         status = lake.liftlake("topic", "status")["topics"]["telemetry_events"]
         assert (status["lag"], status["losses"]) == (0, [])
         rows = lake.table(TABLE)
+        features = {name: lake.table(name).sort(pl.all()) for name in FEATURES}
+        lake.liftlake("run", *FEATURES)
+        recomputed = {name: lake.table(name).sort(pl.all()) for name in FEATURES}
         (counts,) = lake.sql(f"SELECT {', '.join(f'SUM({name})' for name in LAW)} FROM bronze.ingest_ledger").rows()
     finally:
         spark_server.stop(load_settings(lake.environment))
+    for name, found in features.items():
+        assert found.select(pl.sum_horizontal(KINDS).sum()).item() == rows.height
+        assert found.equals(recomputed[name])
     sent = pl.DataFrame([json.loads(message) for message in messages], infer_schema_length=None)
     once = sent.unique("event_id").sort("event_id")
     assert counts == (len(messages), once.height, 0, len(messages) - once.height)
