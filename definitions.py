@@ -7,20 +7,16 @@ from contextlib import closing
 
 import dagster as dg
 
+from assets.automation.after_publication import followed_by
 from assets.automation.jobs import jobs, schedules
 from assets.automation.sensors import sensors
 from assets.catalogue import graph_assets
 from assets.graph import Graph
 from assets.lake_graph import build_graph
-from assets.models.card import write_cards
-from assets.models.drift import DECISIONS
-from assets.models.responses import drift_messages
-from checks.asset_checks.audit import Follow, audit_checks
+from checks.asset_checks.audit import audit_checks
 from checks.asset_checks.freshness import freshness_checks
-from resources.champions import HISTORY, project_champion
 from resources.dbt import dbt_resource
 from resources.lake import Lake
-from resources.notifier import tell
 from resources.registry import Registry
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
@@ -34,7 +30,7 @@ def build_definitions(graph: Graph, overrides: Mapping[str, object] | None = Non
     return dg.Definitions(
         assets=dg.with_source_code_references(graph_assets(graph)),
         asset_checks=[
-            *audit_checks(contracts, _followed_by(graph)),
+            *audit_checks(contracts, followed_by(graph)),
             *freshness_checks(contracts, graph.mapping),
         ],
         jobs=all_jobs,
@@ -44,16 +40,6 @@ def build_definitions(graph: Graph, overrides: Mapping[str, object] | None = Non
         # A step costs 0.01 s in process and 1.7 CPU-seconds in a process of its own; Spark does the heavy work anyway.
         executor=dg.in_process_executor,
     )
-
-
-def _followed_by(graph: Graph) -> dict[str, Follow]:
-    """What happens once a table is published."""
-
-    def watched(lake: Lake, _registry: Registry) -> None:
-        write_cards(graph, lake)
-        tell(lake.settings, drift_messages(lake, graph))
-
-    return {HISTORY: project_champion, DECISIONS: watched}
 
 
 def _lake(settings: Settings) -> dg.ResourceDefinition:

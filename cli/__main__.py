@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "forecast": ("cli.models", "forecast", "Show issued forecasts."),
     "drivers": ("cli.drivers", "drivers", "What the newest forecasts are made up of."),
     "actions": ("cli.actions", "actions", "What to do next, and the decisions about it."),
+    "events": ("cli.events", "events", "What other programs are told: what waits, and sending it."),
     "report": ("cli.report", "report", "Where the newest report lies."),
     "backup": ("cli.backup", "backup", "Write the whole lake to one archive."),
     "restore": ("cli.backup", "restore", "Make the lake of an archive in an empty home."),

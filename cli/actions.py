@@ -20,6 +20,7 @@ from ml.actions_draws import TREATED
 from ml.actions_limits import Refused
 from ml.actions_optimizer import CELL, TARGET_WEEK
 from resources.assignments import add_entries, read_log
+from resources.outbound import announce
 
 actions = typer.Typer(help="What to do next, and the decisions about it.")
 BY = typer.Option(..., "--by", help="Who decides; it is written into the assignment log.")
@@ -100,6 +101,7 @@ def approve_advice(
         log = read_log(opened.lake, contract)
         entries = approve(rows, kept, log, _decider(opened, by, rows[TARGET_WEEK].unique().to_list()))
         batch = add_entries(opened.lake, contract, entries)
+        announce(opened.lake)
     _decided(entries, batch, as_json=as_json)
 
 
@@ -124,6 +126,7 @@ def edit_assignment(
         log = read_log(opened.lake, contract)
         entries = edit(log, (target, store, group), kind, note, _decider(opened, by, [target]))
         batch = add_entries(opened.lake, contract, entries)
+        announce(opened.lake)
     _decided(entries, batch, as_json=as_json)
 
 

@@ -7,6 +7,7 @@ import typer
 from assets.models.rollback import Request, roll_back
 from cli.output import JSON_OPTION, command, out, print_json
 from cli.session import session
+from resources.outbound import announce
 from resources.registry import Registry
 
 
@@ -28,6 +29,7 @@ def rollback(
     with session() as opened:
         request = Request(reason, by, to, instead_of)
         (row,) = roll_back(opened.lake, opened.graph, Registry(opened.settings), request, wait).to_dicts()
+        announce(opened.lake)
     if as_json:
         print_json(row)
         return

@@ -13,20 +13,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TextIO
 
 from resources.locks import Locked, file_lock
 from resources.settings import Settings
+from resources.webhooks import post
 
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
-_TIMEOUT_SECONDS = 10
 # So many of the newest messages are sent to a channel that has not taken them.
 RETOLD = 20
-_HTTP_OK = range(200, 300)
 _log = logging.getLogger("liftlake.notifier")
 Kind = Literal["incident", "request", "mended"]
 
@@ -88,7 +85,7 @@ def notify(settings: Settings, messages: Sequence[Message]) -> list[str]:
                 _log.warning("%s: %s (%s, %s)", message.kind, message.summary, message.owner, message.runbook)
             pending = [*(_message(content) for content in known.values()), *fresh][-max(RETOLD, len(fresh)) :]
             for identity, channel, url, body in _deliveries(settings, pending, taken):
-                problem = _post(url, body)
+                problem = post(url, body)
                 if problem is None:
                     _note(log, identity, channel, {})
                     taken.add((identity, channel))
@@ -147,17 +144,3 @@ def _pages(message: Message, text: str, taken: set[tuple[str, str]]) -> Iterator
     for ended in map(_id_of, message.ends):
         if (ended, "pagerduty") in taken and (ended, "pagerduty resolved") not in taken:
             yield ended, "pagerduty resolved", {"event_action": "resolve"}
-
-
-def _post(url: str, body: dict) -> str | None:
-    """Send one JSON object; why it was not taken, None when it was."""
-    try:
-        request = urllib.request.Request(  # noqa: S310  the address is a setting
-            url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return None if answer.status in _HTTP_OK else f"HTTP {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
-    except (OSError, ValueError) as error:
-        return type(error).__name__

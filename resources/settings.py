@@ -125,6 +125,8 @@ class Settings(BaseModel):
     kafka_brokers: str | None = None
     kafka_config: Path | None = None
     kafka_batch_records: int = Field(default=100_000, ge=1)
+    events_topic: str | None = None
+    events_webhook: SecretStr | None = None
     spark_port: int = Field(default=0, ge=0, le=65535)
     spark_memory: str = "4g"
     spark_idle_minutes: float = Field(default=30, gt=0)
@@ -190,6 +192,8 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_KAFKA_BROKERS": "kafka_brokers",
     "LIFTLAKE_KAFKA_CONFIG": "kafka_config",
     "LIFTLAKE_KAFKA_BATCH_RECORDS": "kafka_batch_records",
+    "LIFTLAKE_EVENTS_TOPIC": "events_topic",
+    "LIFTLAKE_EVENTS_WEBHOOK": "events_webhook",
     "LIFTLAKE_SPARK_PORT": "spark_port",
     "LIFTLAKE_SPARK_MEMORY": "spark_memory",
     "LIFTLAKE_SPARK_IDLE_MINUTES": "spark_idle_minutes",
@@ -231,6 +235,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     # Pandera takes every other word, "yes" too, for a no.
     if env.get("PANDERA_VALIDATION_ENABLED", "true") not in {"true", "True", "1"}:
         raise SettingsError("PANDERA_VALIDATION_ENABLED switches all validation off: unset it.")
+    if env.get("LIFTLAKE_EVENTS_TOPIC") and not env.get("LIFTLAKE_KAFKA_BROKERS"):
+        raise SettingsError("LIFTLAKE_EVENTS_TOPIC is a topic of the lake's brokers: set LIFTLAKE_KAFKA_BROKERS too.")
     home = _home(env)
     lake_file = home / "lake.yaml"
     lake = _read_lake(lake_file if lake_file.exists() else DEMO_LAKE)

@@ -1,14 +1,14 @@
-"""Kafka topics: where a topic stands, and the records of exact ranges of offsets.
+"""Kafka topics: where a topic stands, the records of exact ranges of offsets, and messages to one.
 
 Belongs here: everything that imports confluent_kafka. Does not belong here: which ranges are read and what is lost
-(offsets), what a record means (mapping, records).
+(offsets), what a record means (mapping, records), what is sent (outbound).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from confluent_kafka import (
@@ -16,10 +16,12 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
+    Message,
+    Producer,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[reportPrivateImportUsage]
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription  # type: ignore[reportPrivateImportUsage]
 
 from resources.offsets import OffsetRange, TopicState
 from resources.settings import Settings
@@ -27,6 +29,8 @@ from resources.settings import Settings
 # A broker answers within this time; one that restarts under a reader is back within the other.
 ANSWER_SECONDS, PATIENCE_SECONDS = 10.0, 60.0
 FETCHED_AT_ONCE = 10_000
+# A message that the broker has not confirmed by then is given up.
+DELIVERY_SECONDS = 30.0
 # Aborted transactions are no events, and their offsets hold nothing.
 COMMITTED_ONLY = IsolationLevel.READ_COMMITTED
 
@@ -58,12 +62,14 @@ class Topics:
             TopicError: the broker does not answer, or has no such topic.
         """
         with _reachable(topic):
-            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)
-            found = described[topic].result()
+            found = self._describe(topic)
             partitions = [TopicPartition(topic, item.id) for item in found.partitions]
             first = self._offsets(partitions, OffsetSpec.earliest())
             end = self._offsets(partitions, OffsetSpec.latest())
         return TopicState(str(found.topic_id), first, end)
+
+    def _describe(self, topic: str) -> TopicDescription:
+        return self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)[topic].result()
 
     def _offsets(self, partitions: Sequence[TopicPartition], which: OffsetSpec | None) -> dict[int, int]:
         assert which is not None
@@ -91,6 +97,38 @@ class Topics:
             for partition, value in _until(consumer, topic, wanted):
                 found[partition].append(value)
         return [value for item in wanted for value in found[item.partition]]
+
+    @cached_property
+    def _producer(self) -> Producer:
+        # Confirmed by all replicas in sync, and a retry adds no second message.
+        sure = {"acks": "all", "enable.idempotence": True, "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000)}
+        return Producer({**self._config, **sure})
+
+    def send(self, topic: str, messages: Sequence[tuple[str, bytes]], content_type: str) -> list[str | None]:
+        """Send messages and wait until the broker has each; why it has not, None where it has, in their order.
+
+        Args:
+            topic: that exists.
+            messages: (key, value); a key always goes to the same partition.
+            content_type: of the values, a header of every message.
+
+        Raises:
+            TopicError: the broker does not answer, or has no such topic. Nothing was sent.
+        """
+        found: list[str | None] = ["no answer"] * len(messages)
+        with _reachable(topic, "written", "LIFTLAKE_EVENTS_TOPIC"):
+            self._describe(topic)
+            for number, (key, value) in enumerate(messages):
+                report = partial(_report, found, number)
+                self._producer.produce(
+                    topic, value=value, key=key, headers={"content-type": content_type}, on_delivery=report
+                )
+            self._producer.flush(DELIVERY_SECONDS + ANSWER_SECONDS)
+        return found
+
+
+def _report(found: list[str | None], number: int, error: KafkaError | None, _message: Message) -> None:
+    found[number] = None if error is None else error.name()
 
 
 def _until(consumer: Consumer, topic: str, ranges: Sequence[OffsetRange]) -> Iterator[tuple[int, bytes]]:
@@ -122,17 +160,17 @@ def _unread(topic: str, ends: Mapping[int, int]) -> str:
 
 
 @contextmanager
-def _reachable(topic: str) -> Iterator[None]:
+def _reachable(topic: str, done: str = "read", named_in: str = "the mapping") -> Iterator[None]:
     """Turns what the client raises into a sentence without the broker's address and credentials."""
     try:
         yield
     except KafkaException as error:
         problem = error.args[0]
         if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise TopicError(f"The broker has no topic {topic}: create it, or mend the mapping.") from error
+            raise TopicError(f"The broker has no topic {topic}: create it, or mend {named_in}.") from error
         raise TopicError(
-            f"Topic {topic} cannot be read ({problem.name()}): see that the broker that LIFTLAKE_KAFKA_BROKERS names "
-            "is up and lets this user read it, or unset the variable to go on without topics."
+            f"Topic {topic} cannot be {done} ({problem.name()}): see that the broker that LIFTLAKE_KAFKA_BROKERS names "
+            "is up and admits this user, or unset the variable to go on without topics."
         ) from error
 
 

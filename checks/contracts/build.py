@@ -11,7 +11,7 @@ from pathlib import Path
 
 from checks.contracts.dbt_yaml import render_models, render_sources
 from checks.contracts.dictionary import render_dictionary
-from checks.contracts.loader import load_contracts
+from checks.contracts.loader import load_contracts, load_event_contracts
 from checks.contracts.model import Contract
 
 SOURCES = Path("dbt/models/staging/_bronze__sources.yml")
@@ -35,7 +35,7 @@ def build(root: Path, check: bool = False) -> list[Path]:
     contract.
     """
     different: list[Path] = []
-    for path, text in generated_files(load_contracts()).items():
+    for path, text in generated_files({**load_contracts(), **load_event_contracts()}).items():
         target = root / path
         if target.is_file() and target.read_text(encoding="utf-8") == text:
             continue

@@ -46,6 +46,7 @@ def _column(prop: SchemaProperty, facts: Table, place: Place, errors: list[Contr
         is_nullable=not prop.required,
         classification=prop.classification,
         rules=attempt(errors, lambda: _rules(prop, place), ()),
+        examples=tuple(prop.examples or ()),
     )
 
 

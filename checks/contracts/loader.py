@@ -21,7 +21,7 @@ from open_data_contract_standard.model import OpenDataContractStandard, SchemaOb
 
 from checks.contracts.columns import column_names, primary_key, read_columns, week_column
 from checks.contracts.expressions import UnknownWordError, expression_columns
-from checks.contracts.model import LAYERS, Column, Contract, Freshness, Rule, SchemaEvolution
+from checks.contracts.model import EVENTS, LAYERS, VALUE_KINDS, Column, Contract, Freshness, Rule, SchemaEvolution
 from checks.contracts.odcs import custom_properties, read_document, refuse_unsupported
 from checks.contracts.place import ContractError, Place, attempt
 from checks.contracts.quality import Table, owner_of, table_rule
@@ -29,7 +29,10 @@ from checks.contracts.relationships import foreign_key
 from checks.contracts.service_levels import FREQUENCY, FRESHNESS, read_frequency, read_freshness
 from checks.contracts.standard import API_VERSION
 
-__all__ = ["FOLDER", "ContractError", "Draft", "draft_contract", "draft_contracts", "load_contract", "load_contracts"]
+__all__ = [
+    "FOLDER", "ContractError", "Draft", "draft_contract", "draft_contracts", "load_contract", "load_contracts",
+    "load_event_contracts",
+]  # fmt: skip
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".odcs.yaml"
@@ -61,22 +64,32 @@ def load_contract(path: Path) -> Contract:
 
 
 def load_contracts(folder: Path = FOLDER) -> dict[tuple[str, str], Contract]:
-    """Every contract of a folder by (layer, name), in the order of the layers, then of the names.
+    """Every table's contract of a folder by (layer, name), in the order of the layers, then of the names.
 
     Raises ContractError as `load_contract` does, and when a rule points to a table or column that is not
     there.
     """
-    return dict(draft_contracts(folder).sound())
+    return {key: item for key, item in draft_contracts(folder).sound().items() if item.layer in LAYERS}
+
+
+def load_event_contracts(folder: Path = FOLDER) -> dict[tuple[str, str], Contract]:
+    """Every event's contract of a folder, in the order of the names.
+
+    Raises ContractError as `load_contracts` does.
+    """
+    return {key: item for key, item in draft_contracts(folder).sound().items() if item.layer == EVENTS}
 
 
 def draft_contracts(folder: Path = FOLDER) -> Draft:
-    """Every contract of a folder, for a comparison that must not stop at a rule that does not fit its table any more.
+    """Every contract of a folder, those of events too.
+
+    For a comparison that must not stop at a rule that does not fit its table any more.
 
     Raises ContractError when a file is not ODCS or not about one table of ours.
     """
     found: dict[tuple[str, str], Contract] = {}
     errors: list[ContractError] = []
-    for layer in LAYERS:
+    for layer in (*LAYERS, EVENTS):
         for path in sorted((folder / layer).glob(f"*{SUFFIX}")):
             draft = draft_contract(path)
             found |= draft.contracts
@@ -98,8 +111,8 @@ def draft_contract(path: Path) -> Draft:
 def _compiled(path: Path, sha256: str) -> Draft:
     layer, name = path.parent.name, path.name.removesuffix(SUFFIX)
     place = Place(f"{layer}/{path.name}")
-    if not path.name.endswith(SUFFIX) or layer not in LAYERS:
-        raise place.error(f"must be <layer>/<name>{SUFFIX} with a layer of {', '.join(LAYERS)}")
+    if not path.name.endswith(SUFFIX) or layer not in (*LAYERS, EVENTS):
+        raise place.error(f"must be <layer>/<name>{SUFFIX} with a layer of {', '.join((*LAYERS, EVENTS))}")
     document, raw = read_document(path, place.file)
     refuse_unsupported(raw, place)
     _require_header(document, f"{layer}.{name}", place)
@@ -111,7 +124,7 @@ def _compiled(path: Path, sha256: str) -> Draft:
         layer=layer,
         name=name,
         version=str(document.version),
-        description=_description(table, spot),
+        description=_description(table, spot, "One event per " if layer == EVENTS else "One row per "),
         owner=_owner(document, place),
         columns=columns,
         primary_key=attempt(errors, lambda: primary_key(table, spot), ()),
@@ -138,18 +151,19 @@ def _require_header(document: OpenDataContractStandard, key: str, place: Place) 
     tables = document.schema_ or []
     if len(tables) != 1:
         raise place.at("schema").error(f"must hold exactly one table, not {len(tables)}")
-    name = key.split(".")[1]
+    layer, _, name = key.partition(".")
     table = tables[0]
-    wanted = {"id": name, "name": name, "physicalName": key, "physicalType": "table", "logicalType": "object"}
+    kind = "topic" if layer == EVENTS else "table"
+    wanted = {"id": name, "name": name, "physicalName": key, "physicalType": kind, "logicalType": "object"}
     for field, value in wanted.items():
         if getattr(table, field) != value:
             raise place.at("schema", 0).at(field).error(f"must be {value!r}, not {getattr(table, field)!r}")
 
 
-def _description(table: SchemaObject, place: Place) -> str:
+def _description(table: SchemaObject, place: Place, start: str) -> str:
     grain = (table.dataGranularityDescription or "").strip()
-    if not grain.startswith("One row per ") or not grain.endswith(".") or ". " in grain:
-        raise place.at("dataGranularityDescription").error('must be one sentence that starts with "One row per "')
+    if not grain.startswith(start) or not grain.endswith(".") or ". " in grain:
+        raise place.at("dataGranularityDescription").error(f'must be one sentence that starts with "{start}"')
     more = " ".join((table.description or "").split())
     if not more:
         raise place.at("description").error("must say what the table is for")
@@ -203,6 +217,8 @@ def _table_rules(table: SchemaObject, facts: Table, place: Place, errors: list[C
 
 def _freshness(document: OpenDataContractStandard, name: str, columns: tuple[Column, ...], place: Place) -> Freshness:
     entries = document.slaProperties or []
+    if not entries and document.id == f"{EVENTS}.{name}":
+        return Freshness(math.inf, None)
     if [entry.property for entry in entries] not in ([FRESHNESS], [FRESHNESS, FREQUENCY]):
         raise place.at("slaProperties").error(f"must hold {FRESHNESS}, and {FREQUENCY} after it or nothing")
     level = read_freshness(entries[0], name, columns, place.at("slaProperties", 0))
@@ -217,6 +233,13 @@ def _require_sound(contract: Contract, place: Place) -> None:
             raise place.error(f"the rule id {rule_id!r} stands {times} times")
         if not rule_id.replace("_", "").isalnum() or rule_id.lower() != rule_id:
             raise place.error(f"the rule id {rule_id!r} must be lower case words joined by _")
+    if contract.layer != EVENTS:
+        return
+    if not contract.primary_key:
+        raise place.error("an event needs key columns: its id is made of them")
+    for rule in (*contract.rules, *(rule for column in contract.columns for rule in column.rules)):
+        if rule.kind not in VALUE_KINDS or rule.severity != "error":
+            raise place.error(f"{rule.id}: an event is checked by itself, by {', '.join(VALUE_KINDS)}, and never warns")
 
 
 def _require_target(contract: Contract, rule: Rule, contracts: Mapping[tuple[str, str], Contract]) -> None:

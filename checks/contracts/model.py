@@ -16,6 +16,8 @@ Severity = Literal["error", "warn"]
 SchemaEvolution = Literal["freeze", "quarantine", "evolve"]
 
 LAYERS = ("bronze", "silver", "gold", "models", "forecasts", "insights")
+# Where the contracts of messages to other programs lie: they have the columns of a table, and are none.
+EVENTS = "events"
 TEAMS = ("data-platform", "demand-science", "commercial-insights")
 
 # What a value says about a person. A column without a classification says nothing about one.
@@ -27,6 +29,7 @@ CLASSIFICATIONS = (PII, PSEUDONYMOUS, PERSONAL)
 SCHEMA_RULE = "schema"
 PRIMARY_KEY_RULE = "primary_key"
 ROW_KINDS = ("not_null", "range", "enum", "pattern", "length", "expression")
+VALUE_KINDS = ("range", "enum", "pattern", "length")  # checked by one value alone, without Spark
 EXPRESSION_KINDS = ("not_null", "expression")  # checked by a boolean over the row's columns
 # The business week of a row, where the contract marks no other column as the one that its table is made by.
 WEEK = "week_start_date"
@@ -63,7 +66,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: Spark SQL type in upper case, meaning with the unit, and the rules about it alone."""
+    """One column: Spark SQL type in upper case, meaning with the unit, and the rules about it alone.
+
+    `examples` are values as JSON has them.
+    """
 
     name: str
     type: str
@@ -71,6 +77,7 @@ class Column:
     is_nullable: bool
     classification: str | None = None
     rules: tuple[Rule, ...] = ()
+    examples: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

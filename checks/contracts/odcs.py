@@ -25,7 +25,7 @@ _WORDS: Mapping[str, str] = {
     "schema": "id name physicalName physicalType logicalType description dataGranularityDescription "
     "properties relationships quality",
     "properties": "id name logicalType physicalType logicalTypeOptions description required primaryKey "
-    "primaryKeyPosition partitioned unique classification relationships quality",
+    "primaryKeyPosition partitioned unique classification examples relationships quality",
     "logicalTypeOptions": "minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength pattern",
     "quality": "id type metric arguments mustBe mustBeGreaterThan mustBeGreaterOrEqualTo mustBeLessThan "
     "mustBeLessOrEqualTo mustBeBetween engine implementation severity description customProperties",
@@ -33,7 +33,8 @@ _WORDS: Mapping[str, str] = {
     "customProperties": "property value",
 }
 _FIELDS = {section: frozenset(words.split()) for section, words in _WORDS.items()}
-_FREE_FORM = frozenset({"arguments", "implementation"})  # `quality` reads these key by key
+# `quality` reads the first two key by key; examples are values.
+_FREE_FORM = frozenset({"arguments", "implementation", "examples"})
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -11,6 +11,7 @@ import pytest
 
 from resources.settings import load_settings
 from tests.command_lake import CommandLake
+from tests.receivers import Receiver, listening
 from tests.sample import write_sample
 
 
@@ -24,10 +25,18 @@ class SampleLake(CommandLake):
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleLake]:
+def told() -> Iterator[Receiver]:
+    """What the sample's lake tells other programs, from its first run on."""
+    with listening() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory, told: Receiver) -> Iterator[SampleLake]:
     folder = tmp_path_factory.mktemp("sample")
     write_sample(load_settings(), folder / "files")
-    lake = SampleLake(folder / "home", {"LIFTLAKE_SOURCE_FILES": str(folder / "files")})
+    channel = {"LIFTLAKE_EVENTS_WEBHOOK": told.url("events")}
+    lake = SampleLake(folder / "home", {"LIFTLAKE_SOURCE_FILES": str(folder / "files"), **channel})
     yield lake
     lake.liftlake("down")
 

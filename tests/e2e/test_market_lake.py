@@ -23,6 +23,7 @@ from ml.action_outcomes import OUTCOME_SCHEMA, outcomes
 from ml.actions_optimizer import CANDIDATE_KEY, CELL
 from ml.lift import NET, promotion_lift
 from tests.command_lake import CommandLake
+from tests.receivers import Receiver, listening
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 SEED, WEEKS, KNOWN_WEEKS = 11, 36, 32
@@ -44,7 +45,14 @@ def market() -> Market:
 
 
 @pytest.fixture(scope="module")
-def lake(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketLake]:
+def told() -> Iterator[Receiver]:
+    """What the lake tells other programs."""
+    with listening() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def lake(market: Market, tmp_path_factory: pytest.TempPathFactory, told: Receiver) -> Iterator[MarketLake]:
     folder = tmp_path_factory.mktemp("market")
     write_market(market, folder / "files")
     home = folder / "home"
@@ -63,7 +71,8 @@ def lake(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     }  # fmt: skip
     (home / "lake.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (home / "assumptions.yaml").write_text(yaml.safe_dump(assumptions), encoding="utf-8")
-    opened = MarketLake(home, {"LIFTLAKE_SOURCE_FILES": str(folder / "files")})
+    channel = {"LIFTLAKE_EVENTS_WEBHOOK": told.url("events")}
+    opened = MarketLake(home, {"LIFTLAKE_SOURCE_FILES": str(folder / "files"), **channel})
     yield opened
     opened.liftlake("down")
 
@@ -124,7 +133,9 @@ def test_the_advice_keeps_its_limits_and_a_trial_other_ones(lake: MarketLake, bu
     assert lake.actions()["actions"] == advice["actions"]
 
 
-def test_approved_once_and_edited_with_a_reason(lake: MarketLake, approved: pl.DataFrame, tmp_path: Path):
+def test_approved_once_and_edited_with_a_reason(
+    lake: MarketLake, approved: pl.DataFrame, tmp_path: Path, told: Receiver
+):
     advice = lake.actions()["actions"]
     assert approved.select(CANDIDATE_KEY).height == len(advice)
     assert approved["is_hold_out"].sum() == sum(row["cell"] == "hold_out" for row in advice)
@@ -137,6 +148,10 @@ def test_approved_once_and_edited_with_a_reason(lake: MarketLake, approved: pl.D
     exported = pl.read_csv(tmp_path / "work.csv", infer_schema=False)
     assert exported.height == len(advice)
     assert exported.filter(pl.col("decision") == "edited")["note"].to_list() == ["the shelf is being rebuilt"]
+    actions = [body["data"] for _, body in told.got if body["type"] == "liftlake.action.approved"]
+    assert [entry["entry_number"] for entry in actions] == list(range(1, approved.height + 2))
+    assert [entry["is_hold_out"] for entry in actions[:-1]] == approved["is_hold_out"].to_list()
+    assert (actions[-1]["decision"], actions[-1]["kind"], actions[-1]["store_id"]) == ("edited", "none", store)
 
 
 @pytest.mark.certify

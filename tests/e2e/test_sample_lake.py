@@ -24,6 +24,7 @@ from ml.labels import build_labels
 from resources.mapping import load_mapping
 from resources.settings import load_settings
 from tests.e2e.conftest import SampleLake
+from tests.receivers import Receiver
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
@@ -46,6 +47,18 @@ def test_every_table_is_published_and_fresh(built: dict[str, Any]):
     assert late == []
     assert built["tables"]["forecasts.demand_forecasts"]["rows"] > 0
     assert built["champions"]["demand"]["model_version"]
+
+
+def test_programs_are_told_while_it_is_made(sample: SampleLake, built: dict[str, Any], told: Receiver):
+    promoted, issued = (body for _, body in told.got)
+    champion = built["champions"]["demand"]["model_version"]
+    assert (promoted["type"], promoted["data"]["model_version"]) == ("liftlake.model.promoted", champion)
+    assert (issued["type"], issued["data"]["model_version"]) == ("liftlake.forecast.published", champion)
+    rows = sample.table("forecasts.demand_forecasts")
+    assert issued["data"]["series_count"] == rows.select("store_id", "product_group").n_unique()
+    listed = sample.liftlake("events", "list")["events"]
+    assert listed == [{**body, "waits_for": []} for body in (promoted, issued)]
+    assert sample.liftlake("events", "send") == {"taken": {"webhook": 0}, "problems": []}
 
 
 def test_the_model_is_trained_as_the_study_chose(sample: SampleLake, built: dict[str, Any]):

@@ -20,6 +20,7 @@ from resources.registry import MODEL_NAME, Registry
 from resources.settings import load_settings
 from resources.spark import SparkDoor
 from tests.e2e.conftest import SampleLake
+from tests.receivers import Receiver
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 NEWEST = "2017-12-04"
@@ -39,13 +40,15 @@ def test_the_week_is_held_against_the_training_of_the_model_that_it_found(sample
         assert row["row_count"] == features.height
 
 
-def test_plans_that_end_before_the_horizon_are_an_incident_and_somebody_is_told(sample: SampleLake):
+def test_plans_that_end_before_the_horizon_are_an_incident_and_all_are_told(sample: SampleLake, told: Receiver):
     """The source's plans end with its year: of the newest week's longest horizon nobody knows them."""
     decision = sample.liftlake("drift")["decision"]
     assert (decision["cause"], decision["response"]) == ("data_fault", "incident")
     assert "display_share_target: missing" in decision["reasons"]
     (line,) = (sample.home / "notifications.jsonl").read_text(encoding="utf-8").splitlines()
     assert all(word in line for word in ("incident", "team:demand-science", "docs/runbooks/drift.md", NEWEST))
+    (found,) = [body["data"] for _, body in told.got if body["type"] == "liftlake.drift.found"]
+    assert (found["week_start_date"], found["cause"], found["reasons"]) == (NEWEST, "data_fault", decision["reasons"])
 
 
 def test_a_model_has_a_card(sample: SampleLake, built: dict[str, Any]):
@@ -58,7 +61,9 @@ def test_a_model_has_a_card(sample: SampleLake, built: dict[str, Any]):
     assert "0 models begin with" in sample.liftlake("card", "none", code=2)["error"]
 
 
-def test_a_rollback_is_one_command_and_the_next_run_issues_by_it(sample: SampleLake, built: dict[str, Any]):
+def test_a_rollback_is_one_command_and_the_next_run_issues_by_it(
+    sample: SampleLake, built: dict[str, Any], told: Receiver
+):
     first = built["champions"]["demand"]["model_version"]
     second = promoted(sample)
     assert sample.liftlake("status", "--no-digests")["champions"]["demand"]["model_version"] == second != first
@@ -72,6 +77,11 @@ def test_a_rollback_is_one_command_and_the_next_run_issues_by_it(sample: SampleL
     assert not {"models.champion_history", "models.demand_models"} & behind
     sample.liftlake("run", "forecasts.demand_forecasts")
     assert issued_by(sample) == {first}
+    kinds = ("liftlake.model.promoted", "liftlake.forecast.published")
+    heard = [(body["type"], body["data"]["model_version"]) for _, body in told.got if body["type"] in kinds]
+    assert heard[-2:] == [(kind, first) for kind in kinds]
+    assert {(kind, second) for kind in kinds} <= set(heard)
+    assert len({body["id"] for _, body in told.got}) == len(told.got)
     before = sample.table("models.champion_history").sort("ordinal")
     sample.liftlake("run", "models.champion_history")
     assert sample.table("models.champion_history").sort("ordinal").equals(before)

@@ -7,7 +7,9 @@ import sys
 
 from resources.settings import PROJECT_ROOT
 
-LIGHT = ("cli.topic", "cli.rollback", "cli.models", "cli.quarantine", "cli.ingest", "cli.lift", "cli.drift")
+LIGHT = (
+    "cli.topic", "cli.rollback", "cli.models", "cli.quarantine", "cli.ingest", "cli.lift", "cli.drift", "cli.events",
+)  # fmt: skip
 HEAVY = ("dagster_dbt", "dbt", "mlflow", "matplotlib")
 
 

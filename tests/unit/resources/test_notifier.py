@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from resources.notifier import RETOLD, Message, notify
 from resources.settings import Settings, load_settings
+from tests.receivers import SECRET, Receiver, listening
 
 INCIDENT = Message(
     "drift demand 2017-12-04 incident", "incident", "The features are broken.", ("price: missing", "lag: rows"),
@@ -27,45 +25,6 @@ MENDED = Message(
     "mended drift demand 2017-12-04 incident", "mended", "The features are whole.", ("price: was missing",),
     "gold.demand_features", "team:demand-science", "docs/runbooks/drift.md", (INCIDENT.subject,),
 )  # fmt: skip
-SECRET = "canary-of-an-address"
-
-
-class Receiver(ThreadingHTTPServer):
-    """Takes JSON objects, or answers with an error while `status` is one."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got: list[tuple[str, dict]] = []
-        self.status = 202
-
-    def url(self, channel: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{channel}/{SECRET}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.status < 300:
-            self.server.got.append((self.path.split("/")[1], body))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Tests are quiet."""
-
-
-@contextmanager
-def listening() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

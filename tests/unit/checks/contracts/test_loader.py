@@ -13,7 +13,7 @@ import pytest
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 
-from checks.contracts.loader import FOLDER, ContractError, load_contract, load_contracts
+from checks.contracts.loader import FOLDER, ContractError, load_contract, load_contracts, load_event_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
@@ -32,10 +32,11 @@ FILES = sorted(FOLDER.glob("*/*.odcs.yaml"))
 
 # ---------------------------------------------------------------- the real files
 def test_every_file_is_a_contract(contracts: Contracts) -> None:
-    assert {f"{layer}/{name}.odcs.yaml" for layer, name in contracts} == {
+    found = {**contracts, **load_event_contracts()}
+    assert {f"{layer}/{name}.odcs.yaml" for layer, name in found} == {
         path.relative_to(FOLDER).as_posix() for path in FILES
     }
-    assert all(contract.file == f"{key[0]}/{key[1]}.odcs.yaml" for key, contract in contracts.items())
+    assert all(contract.file == f"{key[0]}/{key[1]}.odcs.yaml" for key, contract in found.items())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
