@@ -6,7 +6,6 @@ Does not belong here: what is sent (telemetry), how it is read (resources.topics
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from resources.jars import java_executable, verified_jars
 from resources.settings import PROJECT_ROOT, Settings
+from resources.spark_server import free_port
 
 LOCK = PROJECT_ROOT / "deploy" / "broker.lock"
 CLUSTER_ID = "bGlmdGxha2UtYnJva2VyLQ"
@@ -49,13 +49,6 @@ broker.heartbeat.interval.ms=500
 
 class BrokerError(RuntimeError):
     """The broker did not start; the message names its log."""
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

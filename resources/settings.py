@@ -122,6 +122,7 @@ class Settings(BaseModel):
     java: Path | None = None
     trust_store: Path | None = None
     spark_remote: str | None = None
+    warehouse_folder: Path | None = None
     kafka_brokers: str | None = None
     kafka_config: Path | None = None
     kafka_batch_records: int = Field(default=100_000, ge=1)
@@ -141,6 +142,11 @@ class Settings(BaseModel):
     lake: Lake
     loaded_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    @field_validator("warehouse_folder")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
     @property
     def as_of(self) -> datetime:
         """The lake's clock: the instant up to which anything may be known. A live lake's is that of its loading."""
@@ -148,7 +154,8 @@ class Settings(BaseModel):
 
     @property
     def warehouse(self) -> Path:
-        return self.home / "warehouse"
+        """Where the tables lie: a folder that this process, Spark's server and its workers see under one path."""
+        return self.warehouse_folder or self.home / "warehouse"
 
     @property
     def dagster_home(self) -> Path:
@@ -189,6 +196,7 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_JAVA": "java",
     "LIFTLAKE_TRUST_STORE": "trust_store",
     "SPARK_REMOTE": "spark_remote",
+    "LIFTLAKE_WAREHOUSE": "warehouse_folder",
     "LIFTLAKE_KAFKA_BROKERS": "kafka_brokers",
     "LIFTLAKE_KAFKA_CONFIG": "kafka_config",
     "LIFTLAKE_KAFKA_BATCH_RECORDS": "kafka_batch_records",
@@ -266,7 +274,8 @@ def write_lake(settings: Settings, lake: Lake) -> Settings:
 
 def server_environment(settings: Settings) -> dict[str, str]:
     """The variables from which the local server's own process reads the same settings as `settings`."""
-    names = ("jar_cache", "java", "trust_store", "spark_port", "spark_memory", "spark_idle_minutes", "threads")
+    spark = ("spark_port", "spark_memory", "spark_idle_minutes", "threads")
+    names = ("jar_cache", "java", "trust_store", "warehouse_folder", *spark)
     values = {variable: getattr(settings, name) for variable, name in _VARIABLES.items() if name in names}
     given = {variable: str(value) for variable, value in values.items() if value is not None}
     return {"LIFTLAKE_HOME": str(settings.home), **given}

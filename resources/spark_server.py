@@ -68,11 +68,18 @@ def log_path(settings: Settings) -> Path:
     return settings.logs / "spark-server.log"
 
 
-def is_port_open(port: int) -> bool:
-    """True when something listens on the loopback port."""
+def is_port_open(port: int, address: str = LOOPBACK) -> bool:
+    """True when something listens on the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((LOOPBACK, port)) == 0
+        return probe.connect_ex((address, port)) == 0
+
+
+def free_port(address: str = LOOPBACK) -> int:
+    """A port of this machine's address that nothing listens on now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
 
 
 def _is_alive(pid: int, started: float) -> bool:

@@ -1,0 +1,166 @@
+"""A real Spark standalone cluster for tests and benchmarks: a master, workers, and a Connect server in front of them.
+
+Belongs here: starting them as processes, waiting until they work, killing a worker, stopping all. Does not belong here:
+what runs on the cluster (cluster), where its processes meet (namespaces).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from benchmarks.namespaces import Place, places
+from resources.jars import java_executable, spark_jars, verified_jars
+from resources.settings import Settings, child_environment
+from resources.spark_jvm import java_command, server_properties
+from resources.spark_server import LOOPBACK, free_port, is_port_open, state_folder
+
+WORKERS, EXECUTOR_MEMORY, WORKER_MEMORY, DAEMON_MEMORY = 2, "1536m", "2g", "192m"
+PATIENCE_SECONDS, POLL_SECONDS = 90, 0.1
+# Spark starts executors with a module for MLlib, which is no part of the runtime that comes as a wheel and which no
+# setting takes away. Nothing here uses MLlib.
+LAUNCHER = """\
+#!/bin/sh
+for word; do
+  shift
+  [ "$word" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$word"
+done
+exec "{java}" "$@"
+"""
+
+
+class ClusterError(RuntimeError):
+    """The cluster did not come up; the message names the log."""
+
+
+@dataclass
+class Cluster:
+    """A cluster whose Connect server has its catalog and logs in the home of `settings`; a context that stops it."""
+
+    settings: Settings
+    port: int = field(default_factory=free_port)
+    _token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    _here: Place = Place(LOOPBACK)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _killed: set[str] = field(default_factory=set)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def url(self) -> str:
+        """What SPARK_REMOTE is set to."""
+        return f"sc://localhost:{self.port}/;token={self._token}"
+
+    @property
+    def has_namespaces(self) -> bool:
+        return self._here.address != LOOPBACK
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        state = state_folder(self.settings)
+        for folder in (state / "scratch", self.settings.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._here, *others = self._stack.enter_context(places(WORKERS))
+        self._stack.callback(self._stop)
+        master_port, self._web_port = free_port(self._here.address), free_port(self._here.address)
+        master = f"spark://{self._here.address}:{master_port}"
+        web = ["--port", str(master_port), "--webui-port", str(self._web_port)]
+        self._daemon("master", self._here, ["master.Master", "--host", self._here.address, *web])
+        self._wait("master", lambda: is_port_open(self._web_port, self._here.address))
+        for number, place in enumerate(others, start=1):
+            words = ["worker.Worker", "--host", place.address, "--webui-port", "0", "--cores", "1"]
+            words += ["--memory", WORKER_MEMORY, "--work-dir", str(state / f"worker-{number}"), master]
+            self._daemon(f"worker-{number}", place, words)
+        self._wait("worker-1", lambda: len(self.alive()) == WORKERS)
+        command = java_command(self.settings, self._server_properties(master))
+        env = {"PYSPARK_PYTHON": sys.executable, "SPARK_CONNECT_AUTHENTICATE_TOKEN": self._token}
+        self._process("server", command, {**env, "SPARK_LOCAL_IP": self._here.address})
+        self._wait("server", lambda: is_port_open(self.port) and all(item["coresused"] for item in self.alive()))
+
+    def alive(self) -> list[dict[str, Any]]:
+        """The workers that the master believes alive, as it describes them."""
+        with urllib.request.urlopen(f"http://{self._here.address}:{self._web_port}/json/", timeout=10) as answer:
+            return [worker for worker in json.load(answer)["workers"] if worker["state"] == "ALIVE"]
+
+    def kill_worker(self) -> None:
+        """End a worker, its executor and the Python in it as a machine's crash would."""
+        name = f"worker-{WORKERS - len(self._killed)}"
+        self._killed.add(name)
+        worker = psutil.Process(self._processes[name].pid)
+        for process in (worker, *worker.children(recursive=True)):
+            process.kill()
+        self._processes[name].wait()
+
+    def _server_properties(self, master: str) -> dict[str, str]:
+        return {
+            **server_properties(self.settings, self.port),
+            "spark.master": master,
+            "spark.driver.host": self._here.address,
+            "spark.driver.bindAddress": self._here.address,
+            "spark.executor.memory": EXECUTOR_MEMORY,
+            "spark.executor.cores": "1",
+            "spark.executor.extraClassPath": os.pathsep.join(str(path) for path in verified_jars(self.settings)),
+        }
+
+    def _daemon(self, name: str, place: Place, words: Sequence[str]) -> None:
+        java = [str(self._java_home() / "bin" / "java"), f"-Xmx{DAEMON_MEMORY}", "-XX:+UseSerialGC"]
+        command = [*place.prefix, *java, "-cp", f"{spark_jars()}/*", f"org.apache.spark.deploy.{words[0]}", *words[1:]]
+        # Executors inherit it. Our code is not on their path: it comes as an artifact, or not at all.
+        env = {"SPARK_HOME": str(spark_jars().parent), "SPARK_SCALA_VERSION": "2.13", "PYTHONPATH": ""}
+        self._process(name, command, {**env, "JAVA_HOME": str(self._java_home()), "SPARK_LOCAL_IP": place.address})
+
+    def _java_home(self) -> Path:
+        """A JAVA_HOME whose Java starts executors on the runtime that the local server has."""
+        launcher = state_folder(self.settings) / "java" / "bin" / "java"
+        if not launcher.exists():
+            launcher.parent.mkdir(parents=True)
+            launcher.write_text(LAUNCHER.format(java=java_executable(self.settings)), encoding="utf-8")
+            launcher.chmod(0o755)
+        return launcher.parent.parent
+
+    def _process(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        with (self.settings.logs / f"cluster-{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                command, cwd=state_folder(self.settings), env=child_environment(env),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_ready():
+            if self._processes[name].poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(f"The cluster did not start: see {self.settings.logs}/cluster-{name}.log.")
+            time.sleep(POLL_SECONDS)
+
+    def _stop(self) -> None:
+        """End all processes, the server first, so that no worker starts its executor anew."""
+        for process in reversed(self._processes.values()):
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.kill()
+            process.wait()
+            for child in children:
+                child.kill()
