@@ -1,7 +1,7 @@
 """A real Spark standalone cluster for tests and benchmarks: a master, workers, and a Connect server in front of them.
 
-Belongs here: starting them as processes, waiting until they work, killing a worker, stopping all. Does not belong here:
-what runs on the cluster (cluster), where its processes meet (namespaces).
+Belongs here: starting them as processes, waiting until they work, killing one at work, stopping all. Does not belong
+here: what runs on the cluster (cluster), where its processes meet (namespaces).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,8 @@ from resources.spark_jvm import java_command, server_properties
 from resources.spark_server import LOOPBACK, free_port, is_port_open, state_folder
 
 WORKERS, EXECUTOR_MEMORY, WORKER_MEMORY, DAEMON_MEMORY = 2, "1536m", "2g", "192m"
-PATIENCE_SECONDS, POLL_SECONDS = 90, 0.1
+LAST_WORKER = f"worker-{WORKERS}"
+PATIENCE_SECONDS, POLL_SECONDS, WATCH_SECONDS = 90, 0.1, 0.02
 # Spark starts executors with a module for MLlib, which is no part of the runtime that comes as a wheel and which no
 # setting takes away. Nothing here uses MLlib.
 LAUNCHER = """\
@@ -53,9 +54,9 @@ class Cluster:
     settings: Settings
     port: int = field(default_factory=free_port)
     _token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    _here: Place = Place(LOOPBACK)
+    _here: Place = field(default_factory=lambda: Place(LOOPBACK))
+    _web_port: int = 0
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _killed: set[str] = field(default_factory=set)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -106,14 +107,19 @@ class Cluster:
         with urllib.request.urlopen(f"http://{self._here.address}:{self._web_port}/json/", timeout=10) as answer:
             return [worker for worker in json.load(answer)["workers"] if worker["state"] == "ALIVE"]
 
-    def kill_worker(self) -> None:
-        """End a worker, its executor and the Python in it as a machine's crash would."""
-        name = f"worker-{WORKERS - len(self._killed)}"
-        self._killed.add(name)
-        worker = psutil.Process(self._processes[name].pid)
-        for process in (worker, *worker.children(recursive=True)):
-            process.kill()
-        self._processes[name].wait()
+    def kill_working(self, is_over: Callable[[], bool]) -> bool:
+        """End one worker, its executor and the Python in it as a machine's crash would, once it has Python to run.
+
+        Returns:
+            False when the work was over before.
+        """
+        worker = psutil.Process(self._processes[LAST_WORKER].pid)
+        while not any("python" in process.name() for process in worker.children(recursive=True)):
+            if is_over():
+                return False
+            time.sleep(WATCH_SECONDS)
+        _end(self._processes[LAST_WORKER])
+        return True
 
     def _server_properties(self, master: str) -> dict[str, str]:
         return {
@@ -159,8 +165,14 @@ class Cluster:
     def _stop(self) -> None:
         """End all processes, the server first, so that no worker starts its executor anew."""
         for process in reversed(self._processes.values()):
-            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            process.kill()
-            process.wait()
-            for child in children:
-                child.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started; an executor that is left alone ends by itself, and may be faster."""
+    started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.kill()
+    process.wait()
+    for child in started:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

@@ -17,6 +17,7 @@ from cli.output import JSON_OPTION, WRONG_USE, command, out, print_json, stop
 PROGRAMS = (
     "asof",
     "censoring",
+    "cluster",
     "demand",
     "demand_limits",
     "demo",

@@ -78,8 +78,11 @@ def rolling_mean(values: Values, layout: Layout, window_weeks: int, weeks_back: 
     kernel = RollingMean(weeks_back, window_weeks, min_samples=max(1, window_weeks // 2), skipna=True)
     means = kernel.transform(layout.grouped(values))
     if means.size:
-        # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero.
-        np.clip(means, np.fmin.reduce(values), np.fmax.reduce(values), out=means)
+        # The kernel's running sum drifts by some ulps, which can push a mean of zeros below zero. The range is that of
+        # the series itself, so that no last digit depends on which other series stand beside it.
+        lengths, begins = np.diff(layout.starts), layout.starts[:-1]
+        low, high = (np.repeat(edge.reduceat(values, begins), lengths) for edge in (np.fmin, np.fmax))
+        np.clip(means, low, high, out=means)
     return _where_window_exists(means, layout, window_weeks + weeks_back)
 
 

@@ -45,11 +45,12 @@ def backup(lake: Lake, contracts: Sequence[Contract], target: Path) -> dict[str,
         The manifest.
 
     Raises:
-        ArchiveError: the file exists.
+        ArchiveError: the file exists, or LIFTLAKE_WAREHOUSE keeps the tables outside of the home.
         Locked: another run is writing to the lake.
     """
     if target.exists():
         raise ArchiveError(f"{target} exists: name another file, or remove it.")
+    _require_one_folder(lake.settings)
     lake.claim()
     home = lake.settings.home
     partial = target.with_name(target.name + ".partial")
@@ -78,6 +79,7 @@ def unpack(settings: Settings, source: Path) -> dict[str, Any]:
     Raises:
         ArchiveError: the home has a lake, or the archive is no whole archive of a known format.
     """
+    _require_one_folder(settings)
     if settings.home.exists() and any(lake_files(settings.home)):
         raise ArchiveError(f"{settings.home} holds a lake: set LIFTLAKE_HOME to an empty folder.")
     folder = settings.home.with_name(settings.home.name + ".restoring")
@@ -119,6 +121,14 @@ def lake_files(home: Path) -> Iterator[Path]:
         is_left_out = inside.parts[0] in LEFT_OUT or STAGING in inside.parents or path.name.endswith(("-wal", "-shm"))
         if path.is_file() and not path.is_symlink() and not is_left_out:
             yield path
+
+
+def _require_one_folder(settings: Settings) -> None:
+    if settings.warehouse_folder is not None:
+        raise ArchiveError(
+            f"LIFTLAKE_WAREHOUSE keeps the tables outside of {settings.home}, in {settings.warehouse}: while no run "
+            "writes, copy both folders by other means."
+        )
 
 
 def _tables(lake: Lake, contracts: Sequence[Contract]) -> dict[str, Any]:

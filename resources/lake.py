@@ -93,11 +93,12 @@ class Lake:
             self._is_claimed = True
 
     def prepare(self) -> None:
-        """Create the schemas that do not exist yet."""
+        """Create the schemas that do not exist yet, where the settings say that tables lie."""
         held = {row["namespace"] for row in self.spark.sql("SHOW SCHEMAS").collect()}
         for schema in (*LAYERS, *(f"{layer}_audit" for layer in LAYERS if layer != "bronze")):
             if schema not in held:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+                folder = self.settings.warehouse / f"{schema}.db"
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{folder}'")
 
     # ---------------------------------------------------------------- writing
     def ensure_table(self, contract: Contract, where: str = "FALSE") -> None:
@@ -113,8 +114,7 @@ class Lake:
     def adopt(self, contract: Contract) -> None:
         """Enter into the catalog the table whose files lie in the warehouse already."""
         self.claim()
-        schema, _, name = contract.audit_name.partition(".")
-        folder = self.settings.warehouse / f"{schema}.db" / name
+        folder = self.settings.warehouse / contract.audit_name.replace(".", ".db/")
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {contract.audit_name} USING delta LOCATION '{folder}'")
 
     @contextlib.contextmanager

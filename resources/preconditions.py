@@ -15,8 +15,10 @@ from pathlib import Path
 import psutil
 
 from resources.jars import ToolchainError, java_executable, missing_jars, verified_jars
+from resources.remote import shown
 from resources.settings import Settings
-from resources.spark_server import LOOPBACK, running
+from resources.spark import SparkDoor
+from resources.spark_server import LOOPBACK, SparkServerError, running
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 4.0, 8.0
@@ -117,7 +119,7 @@ def _is_free(port: int) -> bool:
 
 def _spark_port(settings: Settings) -> Finding:
     if settings.spark_remote:
-        return Finding("Spark", is_met=True, found="SPARK_REMOTE names the server")
+        return _remote(settings)
     record = running(settings)
     if record is not None:
         return Finding("Spark", is_met=True, found=f"local server runs on port {record.port}")
@@ -125,6 +127,18 @@ def _spark_port(settings: Settings) -> Finding:
         return Finding("Spark", is_met=True, found="local server starts on demand, on a free port")
     mend = "set LIFTLAKE_SPARK_PORT to a free port, or unset it"
     return Finding("Spark", _is_free(settings.spark_port), f"port {settings.spark_port}", mend)
+
+
+def _remote(settings: Settings) -> Finding:
+    door = SparkDoor(settings)
+    try:
+        door.session()
+    except SparkServerError as error:
+        return Finding("Spark", is_met=False, found=str(error), mend="see docs/cluster.md")
+    door.close()
+    return Finding(
+        "Spark", is_met=True, found=f"{shown(settings)} of SPARK_REMOTE answers; tables in {settings.warehouse}"
+    )
 
 
 def _ui_port(settings: Settings) -> Finding:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 
+from pyspark.errors import PySparkException
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
+from resources.remote import answering, require_lake_server
 from resources.settings import Settings
 from resources.spark_server import OLD_VERSIONS, ensure, running
 
@@ -43,19 +45,32 @@ class SparkDoor:
         """A session that works now.
 
         Raises:
+            SparkServerError: the server at SPARK_REMOTE is not there, or not the one of this lake.
             SparkServerError, ToolchainError: the local server cannot be started.
         """
         url = self.url
         if self._session is None or self._session.is_stopped or url != self._url:
-            self._session = SparkSession.builder.remote(url).create()
-            for name, value in SESSION.items():
-                self._session.conf.set(name, value)
-            # By default a client goes on for minutes after its server died; a step should fail within seconds
-            # and let its retry bring the server back.
-            quick = DefaultPolicy(max_retries=3, initial_backoff=200, max_backoff=1000, backoff_multiplier=2)
-            self._session.client.set_retry_policies([quick])
+            with answering(self._settings):
+                self._session = self._opened(url)
             self._url = url
         return self._session
+
+    def _opened(self, url: str) -> SparkSession:
+        session = SparkSession.builder.remote(url).create()
+        # By default a client goes on for minutes after its server died; a step should fail within seconds
+        # and let its retry bring the server back.
+        quick = DefaultPolicy(max_retries=3, initial_backoff=200, max_backoff=1000, backoff_multiplier=2)
+        session.client.set_retry_policies([quick])
+        try:
+            if self._settings.spark_remote is not None:
+                require_lake_server(session, self._settings)
+            for name, value in SESSION.items():
+                session.conf.set(name, value)
+        except PySparkException:
+            # Or it asks the server to forget the session when the process ends, and waits for an answer.
+            session.client.close()
+            raise
+        return session
 
     def is_open(self) -> bool:
         """Whether the server behind the last session still lives; a remote one is not ours to judge."""

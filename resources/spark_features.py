@@ -47,8 +47,7 @@ def features_in_spark(
         cutoffs, horizons: as of compute_features.
 
     Returns:
-        What compute_features returns. Counts and decimals are equal to the last digit; floats to 1e-12, because a mean
-        is kept within the range of the values around it, and a store sees only its own.
+        What compute_features returns, equal to the last bit.
     """
     _ship(spark)
     if plans is None:

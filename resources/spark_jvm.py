@@ -1,7 +1,7 @@
 """The command line of a lake's Spark Connect server: Java's options, Spark's settings.
 
-Belongs here: what every server of a lake is started with, on one machine or in front of a cluster. Does not belong here:
-the processes (spark_supervisor for the local server).
+Belongs here: what every server of a lake is started with, on one machine or in front of a cluster. Does not belong
+here: the processes (spark_supervisor for the local server).
 """
 
 from __future__ import annotations

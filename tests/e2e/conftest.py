@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.sample import write_sample
 from resources.settings import load_settings
 from tests.command_lake import CommandLake
 from tests.receivers import Receiver, listening
-from tests.sample import write_sample
 
 
 @dataclass(frozen=True)

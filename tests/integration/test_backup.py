@@ -18,7 +18,7 @@ from resources import spark_server
 from resources.backup import MANIFEST, ArchiveError, backup, register, unpack
 from resources.commits import Provenance
 from resources.lake import Lake, Publication
-from resources.settings import Settings
+from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 from tests.conftest import throwaway_settings
 
@@ -105,3 +105,12 @@ def test_a_truncated_archive_is_refused(tmp_path: Path):
     archive.write_bytes(archive.read_bytes()[:50_000])
     with pytest.raises(ArchiveError, match="cannot be unpacked"):
         unpack(throwaway_settings(tmp_path / "home"), archive)
+
+
+def test_a_lake_in_two_folders_is_neither_archived_nor_restored(tmp_path: Path):
+    settings = load_settings({"LIFTLAKE_HOME": str(tmp_path / "home"), "LIFTLAKE_WAREHOUSE": str(tmp_path / "tables")})
+    with pytest.raises(ArchiveError, match="copy both folders"):
+        backup(Lake(settings, SparkDoor(settings)), [], tmp_path / "lake.tar")
+    with pytest.raises(ArchiveError, match="copy both folders"):
+        unpack(settings, archive_of(tmp_path, {"lake.yaml": b"x"}))
+    assert not settings.home.exists()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pyspark.errors import PySparkException
 
 from resources import spark_server
 from resources.settings import Settings
@@ -43,8 +42,8 @@ def test_callers_at_the_same_time_get_one_server(own: Settings):
 def test_a_client_without_the_token_is_refused(own: Settings):
     record = spark_server.ensure(own)
     stranger = SparkDoor(own.model_copy(update={"spark_remote": f"sc://localhost:{record.port}"}))
-    with pytest.raises(PySparkException):
-        stranger.session().sql("SELECT 1").collect()
+    with pytest.raises(spark_server.SparkServerError, match=rf"sc://localhost:{record.port} of SPARK_REMOTE"):
+        stranger.session()
 
 
 def test_after_a_kill_the_same_door_leads_to_a_new_server_and_the_same_rows(own: Settings):

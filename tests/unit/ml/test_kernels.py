@@ -95,6 +95,14 @@ def test_layout_of_a_frame() -> None:
 
 
 @pytest.mark.parametrize("kernel", [kernels.rolling_mean, kernels.rolling_std, kernels.rolling_max])
+def test_a_series_alone_has_the_digits_that_it_has_among_others(kernel: object) -> None:
+    own, other = np.array([0.1, 0.2, 0.3, 1e6, 0.7] + [0.0] * 8), np.random.default_rng(7).normal(0, 1e6, 13)
+    alone = kernel(own, kernels.Layout(np.array([0, 13], dtype=np.int32)), 4)  # type: ignore[operator]
+    both = kernels.Layout(np.array([0, 13, 26], dtype=np.int32))
+    np.testing.assert_array_equal(kernel(np.concatenate([own, other]), both, 4)[:13], alone)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kernel", [kernels.rolling_mean, kernels.rolling_std, kernels.rolling_max])
 def test_a_gap_in_another_series_changes_no_digit(kernel: object) -> None:
     values = np.random.default_rng(5).gamma(2.0, 3.0, 80)
     layout = kernels.Layout(np.array([0, 40, 80], dtype=np.int32))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.settings import SettingsError, load_settings, write_lake
+from resources.settings import SettingsError, load_settings, server_environment, write_lake
 
 
 def test_the_demo_lake_is_the_default(tmp_path: Path):
@@ -15,6 +15,15 @@ def test_the_demo_lake_is_the_default(tmp_path: Path):
     assert settings.lake.source == "completejourney"
     assert settings.as_of == datetime(2017, 12, 4, 5, tzinfo=UTC)
     assert settings.jar_cache == tmp_path / "jars"
+
+
+def test_the_tables_lie_in_the_home_unless_a_folder_is_named(tmp_path: Path):
+    variables = {"LIFTLAKE_HOME": str(tmp_path)}
+    assert load_settings(variables).warehouse == tmp_path / "warehouse"
+    named = load_settings({**variables, "LIFTLAKE_WAREHOUSE": "~/tables"})
+    assert named.warehouse == Path.home() / "tables"
+    # The local server's own process has to find the same folder.
+    assert load_settings(server_environment(named)).warehouse == named.warehouse
 
 
 def test_a_variable_beats_the_file_and_the_file_beats_the_default(tmp_path: Path):

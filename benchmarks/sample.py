@@ -24,7 +24,7 @@ def write_sample(settings: Settings, folder: Path, stores: int = STORES) -> tupl
     folder.mkdir(parents=True, exist_ok=True)
     receipts = pl.read_parquet(source / "transactions.parquet")
     busy = receipts.group_by("store_id").len().filter(pl.col("len") >= BUSY_STORE_LINES)["store_id"].sort().to_list()
-    chosen = sorted(random.Random(SEED).sample(busy, stores))
+    chosen = sorted(random.Random(SEED).sample(busy, stores))  # noqa: S311  a sample is no secret
     receipts.filter(pl.col("store_id").is_in(chosen)).write_parquet(folder / "transactions.parquet")
     promotions = pl.scan_parquet(source / "promotions.parquet").filter(pl.col("store_id").is_in(chosen))
     promotions.sink_parquet(folder / "promotions.parquet")
