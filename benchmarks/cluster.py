@@ -59,21 +59,26 @@ def bench_cluster(_options: Options) -> dict[str, Any]:
         progress(f"{whole.seconds:.0f} s; on a cluster that loses a worker")
         broken, _ = on_cluster(folder / "broken", files, kills_worker=True)
         peak = memory.peak_mb()
-    figures = result(
+    return {**figures(local, whole, broken, watch.seconds(), has_namespaces=has_namespaces), "peak_rss_mb": peak}
+
+
+def figures(local: Built, whole: Built, broken: Built, seconds: float, *, has_namespaces: bool) -> dict[str, Any]:
+    """What three lakes of the same files say: built on one machine, on a cluster, and on one that lost a worker."""
+    names = {"differing": differing(local, whole), "differing_with_worker_killed": differing(local, broken)}
+    shown = result(
         "cluster",
         {
             "stores": STORES, "workers": WORKERS, "cores": WORKERS, "executor_memory": EXECUTOR_MEMORY,
             "driver_memory": DRIVER_MEMORY, "has_namespaces": has_namespaces, "warehouse": "shared folder",
         },
         {
-            "tables": len(local.status["tables"]),
-            "differing": len(differing(local, whole)), "differing_with_worker_killed": len(differing(local, broken)),
+            "tables": len(local.status["tables"]), **{kind: len(found) for kind, found in names.items()},
             "seconds_local": local.seconds, "seconds_cluster": whole.seconds,
             "seconds_with_worker_killed": broken.seconds,
         },
-        watch.seconds(),
+        seconds,
     )  # fmt: skip
-    return {**figures, "peak_rss_mb": peak}
+    return {**shown, "which": names}
 
 
 def differing(one: Built, other: Built) -> list[str]:

@@ -12,16 +12,17 @@ import secrets
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
+from benchmarks import store
 from benchmarks.namespaces import Place, places
 from resources.jars import java_executable, spark_jars, verified_jars
 from resources.settings import Settings, child_environment
@@ -49,9 +50,13 @@ class ClusterError(RuntimeError):
 
 @dataclass
 class Cluster:
-    """A cluster whose Connect server has its catalog and logs in the home of `settings`; a context that stops it."""
+    """A cluster whose Connect server has its catalog and logs in the home of `settings`; a context that stops it.
+
+    `has_store`: its file system is an S3-compatible store, which ends with it.
+    """
 
     settings: Settings
+    has_store: bool = False
     port: int = field(default_factory=free_port)
     _token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _here: Place = field(default_factory=lambda: Place(LOOPBACK))
@@ -86,6 +91,7 @@ class Cluster:
         for folder in (state / "scratch", self.settings.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self._here, *others = self._stack.enter_context(places(WORKERS))
+        file_system, jars = self._file_system()
         self._stack.callback(self._stop)
         master_port, self._web_port = free_port(self._here.address), free_port(self._here.address)
         master = f"spark://{self._here.address}:{master_port}"
@@ -97,15 +103,18 @@ class Cluster:
             words += ["--memory", WORKER_MEMORY, "--work-dir", str(state / f"worker-{number}"), master]
             self._daemon(f"worker-{number}", place, words)
         self._wait("worker-1", lambda: len(self.alive()) == WORKERS)
-        command = java_command(self.settings, self._server_properties(master))
+        properties = {**self._server_properties(master), **file_system}
+        properties["spark.executor.extraClassPath"] = os.pathsep.join(map(str, [*verified_jars(self.settings), *jars]))
+        command = java_command(self.settings, properties, jars)
         env = {"PYSPARK_PYTHON": sys.executable, "SPARK_CONNECT_AUTHENTICATE_TOKEN": self._token}
         self._process("server", command, {**env, "SPARK_LOCAL_IP": self._here.address})
         self._wait("server", lambda: is_port_open(self.port) and all(item["coresused"] for item in self.alive()))
 
     def alive(self) -> list[dict[str, Any]]:
         """The workers that the master believes alive, as it describes them."""
-        with urllib.request.urlopen(f"http://{self._here.address}:{self._web_port}/json/", timeout=10) as answer:
-            return [worker for worker in json.load(answer)["workers"] if worker["state"] == "ALIVE"]
+        page = HTTPConnection(self._here.address, self._web_port, timeout=PATIENCE_SECONDS)
+        page.request("GET", "/json/")
+        return [worker for worker in json.load(page.getresponse())["workers"] if worker["state"] == "ALIVE"]
 
     def kill_working(self, is_over: Callable[[], bool]) -> bool:
         """End one worker, its executor and the Python in it as a machine's crash would, once it has Python to run.
@@ -129,8 +138,14 @@ class Cluster:
             "spark.driver.bindAddress": self._here.address,
             "spark.executor.memory": EXECUTOR_MEMORY,
             "spark.executor.cores": "1",
-            "spark.executor.extraClassPath": os.pathsep.join(str(path) for path in verified_jars(self.settings)),
         }
+
+    def _file_system(self) -> tuple[dict[str, str], list[Path]]:
+        """What Spark is told and given of the store; nothing where paths are those of this machine."""
+        if not self.has_store:
+            return {}, []
+        endpoint = self._stack.enter_context(store.store(self._here.address, self.settings.logs / "cluster-store.log"))
+        return store.properties(endpoint), verified_jars(self.settings, store.LOCK)
 
     def _daemon(self, name: str, place: Place, words: Sequence[str]) -> None:
         java = [str(self._java_home() / "bin" / "java"), f"-Xmx{DAEMON_MEMORY}", "-XX:+UseSerialGC"]

@@ -61,6 +61,8 @@ def inspect_lake(settings: Settings) -> list[Finding]:
     except Locked:
         # A file that a run has written and not yet committed looks like an orphan.
         found = [item for name, folder in folders.items() for item in inspect_table(name, folder, is_written=True)]
+    if settings.spark_remote is not None and not settings.warehouse.is_dir():
+        return [Finding("Tables", is_met=True, found=f"not inspected: {settings.warehouse} is not seen from here")]
     whole = Finding("Tables", is_met=True, found=f"{len(folders)} Delta tables, logs and data files whole")
     return found or ([whole] if folders else [])
 

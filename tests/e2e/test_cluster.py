@@ -1,4 +1,4 @@
-"""The same features and tables on a real standalone cluster of which a worker dies at work; to certify, the same lake."""
+"""The same features and tables on a real standalone cluster that loses a worker at work; to certify, the same lake."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from ml.features import compute_features
 from resources.commits import Provenance
 from resources.conform import conform
 from resources.lake import Lake
-from resources.settings import load_settings
+from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 from resources.spark_features import features_in_spark
+from resources.spark_server import SparkServerError
 from tests.unit.ml.demand_data import Demand, make_demand
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
@@ -29,20 +30,28 @@ CONTRACT = load_contracts()["gold", "demand_features"]
 HORIZONS = (1, 2, 4)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(cluster_settings(tmp_path_factory.mktemp("cluster"))) as started:
+@pytest.fixture(scope="module", params=["folder", pytest.param("store", marks=pytest.mark.certify)])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With tables in a folder that all its processes see, and in an S3-compatible store."""
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
+    with Cluster(settings, has_store=request.param == "store") as started:
         yield started
 
 
-@pytest.fixture
-def lake(cluster: Cluster, tmp_path: Path) -> Iterator[Lake]:
-    """An empty lake whose tables lie in a folder outside of its home."""
-    variables = {"LIFTLAKE_HOME": str(tmp_path / "home"), "LIFTLAKE_WAREHOUSE": str(tmp_path / "shared")}
-    settings = load_settings({**variables, "SPARK_REMOTE": cluster.url})
+@pytest.fixture(scope="module")
+def lake(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """An empty lake whose tables lie outside of its home."""
+    folder = tmp_path_factory.mktemp("lake")
+    settings = settings_of(cluster, folder / "home", Path("/tables") if cluster.has_store else folder / "tables")
     opened = Lake(settings, SparkDoor(settings))
+    opened.prepare()
     yield opened
     opened.close()
+
+
+def settings_of(cluster: Cluster, home: Path, warehouse: Path) -> Settings:
+    variables = {"LIFTLAKE_HOME": str(home), "LIFTLAKE_WAREHOUSE": str(warehouse)}
+    return load_settings({**variables, "SPARK_REMOTE": cluster.url})
 
 
 def test_a_worker_that_dies_at_work_changes_no_bit(cluster: Cluster, lake: Lake):
@@ -59,9 +68,9 @@ def test_a_worker_that_dies_at_work_changes_no_bit(cluster: Cluster, lake: Lake)
     wanted = pl.from_arrow(conform(compute_features(demand.series, demand.plans, cutoffs, HORIZONS), CONTRACT))
     assert isinstance(wanted, pl.DataFrame)
     assert_frame_equal(found, wanted, check_exact=True)
-    lake.prepare()
     lake.write(CONTRACT, found, Provenance("made for a test"))
-    assert (lake.settings.warehouse / "gold_audit.db" / CONTRACT.name / "_delta_log").is_dir()
+    (location,) = lake.query(f"DESCRIBE DETAIL {CONTRACT.audit_name}")["location"]
+    assert location.startswith("s3a://lake/tables/" if cluster.has_store else f"file:{lake.settings.warehouse}")
     stored = lake.read(CONTRACT.audit_name)
     assert_frame_equal(stored.sort(CONTRACT.primary_key), wanted.sort(CONTRACT.primary_key), check_exact=True)
 
@@ -73,6 +82,12 @@ def on_workers(lake: Lake, demand: Demand, cutoffs: list[date]) -> pl.DataFrame:
     )
     past = series.where(f"week_start_date <= DATE'{max(cutoffs)}'")
     return features_in_spark(lake.spark, past, plans, CONTRACT, cutoffs, HORIZONS)
+
+
+def test_a_catalog_with_another_lake_is_refused(cluster: Cluster, lake: Lake, tmp_path: Path):
+    other = settings_of(cluster, tmp_path / "home", tmp_path / "tables")
+    with pytest.raises(SparkServerError, match=f"has a lake in {lake.settings.warehouse}, and this one lies in"):
+        SparkDoor(other).session()
 
 
 @pytest.mark.certify
