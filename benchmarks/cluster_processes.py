@@ -123,7 +123,7 @@ class Cluster:
             False when the work was over before.
         """
         worker = psutil.Process(self._processes[LAST_WORKER].pid)
-        while not any("python" in process.name() for process in worker.children(recursive=True)):
+        while not _has_python(worker):
             if is_over():
                 return False
             time.sleep(WATCH_SECONDS)
@@ -181,6 +181,14 @@ class Cluster:
         """End all processes, the server first, so that no worker starts its executor anew."""
         for process in reversed(self._processes.values()):
             _end(process)
+
+
+def _has_python(worker: psutil.Process) -> bool:
+    for process in worker.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "python" in process.name():
+                return True
+    return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
