@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEMO_LAKE = PROJECT_ROOT / "deploy" / "demo.yaml"
@@ -122,7 +122,7 @@ class Settings(BaseModel):
     java: Path | None = None
     trust_store: Path | None = None
     spark_remote: str | None = None
-    warehouse_folder: Path | None = None
+    warehouse_folder: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
     kafka_brokers: str | None = None
     kafka_config: Path | None = None
     kafka_batch_records: int = Field(default=100_000, ge=1)
@@ -141,11 +141,6 @@ class Settings(BaseModel):
     pagerduty_url: str | None = None
     lake: Lake
     loaded_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
-
-    @field_validator("warehouse_folder")
-    @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value is not None else None
 
     @property
     def as_of(self) -> datetime:
