@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from assets.automation.plan import Node, State, as_runs, plan
+from assets.automation.plan import Node, State, Work, as_runs, plan, reached
 from resources.commits import Provenance
-from resources.spans import between
+from resources.spans import as_texts, between
 
 FIRST, LAST = date(2017, 1, 2), date(2017, 2, 27)
 CUTOFF = date(2017, 2, 13)
@@ -147,3 +147,92 @@ def test_what_uses_a_broken_column_waits_and_the_rest_goes_on():
     nodes = [*NODES, other]
     assert {item.key for item in plan(nodes, state)} == {LINES, SERIES, MODEL, other.key}
     assert [item.key for item in plan(nodes, state, stopped={LINES})] == [other.key]
+
+
+def test_a_weekly_version_that_did_not_pass_is_no_reason_for_other_weeks():
+    """The run that makes the late weeks takes it back first; a table without weeks is made anew."""
+    late = (date(2017, 1, 16), date(2017, 1, 30))
+    tokens = {EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"}
+    state = settled(tokens=tokens, changed_weeks={(EVENTS, "4"): late}, unpublished=frozenset({LINES, MODEL}))
+    work = {item.key: item for item in plan(NODES, state)}
+    assert work[LINES].weeks == late
+    assert "did not pass" in work[MODEL].reason
+
+
+def test_late_weeks_with_a_gap_leave_the_gap_alone():
+    late = (date(2017, 1, 9), date(2017, 1, 30))
+    state = settled(tokens={EVENTS: "5", LINES: "2", SERIES: "7", MODEL: "1"}, changed_weeks={(EVENTS, "4"): late})
+    work = plan(NODES, state)
+    assert (work[0].key, work[0].weeks) == (LINES, late)
+    assert [(run.keys, run.weeks) for run in as_runs(work, NODES)] == [
+        ([LINES], late[:1]),
+        ([LINES], late[1:]),
+        ([SERIES, MODEL], between(late[0], CUTOFF)),
+    ]
+
+
+def test_weeks_that_a_run_left_behind_are_due_whatever_changed_since():
+    behind = (date(2017, 1, 9), date(2017, 2, 6))
+    made_from = Provenance("l1", {"bronze.events": "4"}, LAST.isoformat(), behind=as_texts(behind))
+    work = plan(NODES, settled(made_from={**settled().made_from, LINES: made_from}))
+    assert work[0].weeks == behind
+    assert "2017-01-09, 2017-02-06 were left as they were" in work[0].reason
+
+
+def test_a_table_is_behind_for_what_is_planned_above_and_for_what_changed_before():
+    """Silver was made for week 2 and gold was not; now week 4 is late: gold needs both."""
+    week_2, week_4 = date(2017, 1, 9), date(2017, 1, 23)
+    plans = ("gold", "plans")
+    nodes = [*NODES[:2], Node(plans, (LINES,), "p1", wanted=COVERED)]
+    state = settled(
+        made_from={**settled().made_from, plans: Provenance("p1", {"silver.lines": "1"}, LAST.isoformat())},
+        tokens={EVENTS: "5", LINES: "2", plans: "1"},
+        changed_weeks={(EVENTS, "4"): (week_4,), (LINES, "1"): (week_2,)},
+    )
+    assert {item.key: item.weeks for item in plan(nodes, state)} == {LINES: (week_4,), plans: (week_2, week_4)}
+
+
+def test_a_table_that_only_gains_rows_touches_no_week_by_itself():
+    keys, households = ("bronze", "keys"), ("silver", "households")
+    late = (date(2017, 1, 16),)
+    nodes = [
+        NODES[0],
+        Node(keys, (EVENTS,), "k1", only_gains=True),
+        Node(LINES, (EVENTS, keys), "l1", wanted=COVERED),
+        Node(households, (keys,), "h1"),
+    ]
+    state = settled(
+        made_from={
+            keys: Provenance("k1", {"bronze.events": "4"}),
+            LINES: Provenance("l1", {"bronze.events": "4", "bronze.keys": "1"}, LAST.isoformat()),
+            households: Provenance("h1", {"bronze.keys": "1"}),
+        },
+        tokens={EVENTS: "5", keys: "1", LINES: "2", households: "1"},
+        changed_weeks={(EVENTS, "4"): late},
+    )
+    assert {item.key: item.weeks for item in plan(nodes, state)} == {keys: None, LINES: late, households: None}
+    assert reached(nodes, {EVENTS: late}) == {keys: None, LINES: late, households: None}
+    # Made by other code its rows are other rows.
+    recoded = [node if node.key != keys else replace(node, code="k2") for node in nodes]
+    assert {item.key: item.weeks for item in plan(recoded, state)}[LINES] == COVERED
+
+
+def test_what_has_no_weeks_waits_for_all_spans_that_it_is_made_from():
+    late = (date(2017, 1, 9), date(2017, 1, 30))
+    stores, forecasts = ("silver", "stores"), ("forecasts", "forecasts")
+    nodes = [*NODES[:1], Node(stores, (EVENTS,), "s"), NODES[1], Node(MODEL, (LINES,), "m1")]
+    nodes.append(Node(forecasts, (MODEL,), "f1", wanted=COVERED))
+    weeks = {LINES: late, forecasts: late}
+    work = [Work(node.key, "asked for", weeks.get(node.key)) for node in nodes[1:]]
+    assert [(run.keys, run.weeks) for run in as_runs(work, nodes)] == [
+        ([stores, LINES], late[:1]),
+        ([LINES], late[1:]),
+        ([MODEL, forecasts], late[:1]),
+        ([forecasts], late[1:]),
+    ]
+
+
+def test_a_cut_ends_a_span():
+    weeks = between(FIRST, date(2017, 1, 30))
+    runs = as_runs([Work(LINES, "asked for", weeks)], NODES, cuts={date(2017, 1, 16), date(2017, 1, 23)})
+    assert [run.weeks for run in runs] == [weeks[:2], weeks[2:3], weeks[3:]]
