@@ -32,7 +32,7 @@ def provenance(context: dg.AssetExecutionContext, lake: Lake, graph: Graph, cont
     upstream = [graph.contracts[pair(dep.asset_key)] for dep in spec.deps]
     inputs = {table.published_name: str(lake.token(table)) for table in upstream}
     code = spec.code_version or ""
-    if not context.has_partition_key_range:
+    if context.assets_def.partitions_def is None:
         return Provenance(code, inputs)
     weeks = context.partition_key_range
     made = between(date.fromisoformat(weeks.start), date.fromisoformat(weeks.end))

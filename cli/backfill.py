@@ -13,9 +13,10 @@ from typing import Any
 import typer
 from dagster._core.utils import make_new_backfill_id
 
-from assets.automation.backfills import ask, asked_by, close, is_backfilled, outcome_of, tags_of
+from assets.automation.backfills import ask, close, is_backfilled, outcome_of, tags_of, take_over
 from assets.automation.plan import Key, Work, own_reason
 from assets.automation.rest import Done, Part, missing_of, reasons_of, rest_of
+from assets.automation.runs import Failed
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
 from cli.run import SELECTION, say_stopped, selected, stopped_rows
 from cli.workbench import Workbench, stop_failed, workbench
@@ -41,63 +42,67 @@ def backfill(
         stop("--resume takes what is left of that backfill: give no tables and no weeks with it.", WRONG_USE)
     if weeks and (first or last):
         stop("Give --weeks, or --from and --to.", WRONG_USE)
+    if not selection and (weeks or first or last):
+        stop("Name the tables or layers whose weeks are to be made.", WRONG_USE)
     with workbench() as opened:
-        asset_graph = opened.definitions.resolve_asset_graph()
-        stopped: Mapping[Key, str] = {}
+        assets = opened.definitions.resolve_asset_graph()
         if resume:
-            backfill_id, asked = resume, asked_by(opened.instance, asset_graph, resume)
+            backfill_id, asked = resume, take_over(opened.instance, assets, resume)
             done, _ = outcome_of(opened.instance, resume)
-            work = rest_of(as_work(opened, asked, f"failed or missing in backfill {resume}"), done, {})
+            chosen = rest_of(as_work(opened, asked, f"failed or missing in backfill {resume}"), done, {})
         else:
             named = tuple(weeks.split(",")) if weeks else None
-            work, stopped = asked_now(opened, selection or [], named, first, last)
-            backfill_id, asked = make_new_backfill_id(), {item.key: item.weeks for item in work}
-            if work:
-                title = f"{len(work)} tables, asked for by liftlake backfill"
-                ask(opened.instance, asset_graph, backfill_id, asked, title, by_daemon=False)
+            chosen = by_name(opened, selection, named, first, last) if selection else behind(opened)
+            backfill_id, asked = make_new_backfill_id(), {item.key: item.weeks for item in chosen}
+        due, stopped = outlook_of(opened, chosen)
         say_stopped(stopped)
-        if work:
-            err.print(f"Backfill {backfill_id}: {len(work)} tables.", highlight=False)
+        if asked and not resume:
+            title = f"{len(asked)} tables, asked for by liftlake backfill"
+            ask(opened.instance, assets, backfill_id, asked, title, by_daemon=False)
+        if chosen:
+            err.print(f"Backfill {backfill_id}: {len(chosen)} tables.", highlight=False)
+            work = due + [item for item in chosen if item.key not in stopped]
             opened.execute(work, tags_of(backfill_id), is_isolating=True)
         done, failures = outcome_of(opened.instance, backfill_id)
         if asked:
-            close(opened.instance, asset_graph, backfill_id, done)
-        missing = missing_of(asked, done)
-        failed = reasons_of(missing, failures)
-    answer(backfill_id if asked else None, asked, done, missing, failed, stopped, as_json=as_json)
+            close(opened.instance, assets, backfill_id, done)
+    answer(backfill_id if asked else None, asked, done, failures, stopped, as_json=as_json)
 
 
-def asked_now(
-    opened: Workbench, selection: list[str], weeks: Sequence[str] | None, first: str | None, last: str | None
-) -> tuple[list[Work], Mapping[Key, str]]:
-    """What is behind between files and training sets, or the named tables and weeks; and what has to wait.
-
-    What has arrived is ingested first: before a file is read nobody knows its weeks.
+def behind(opened: Workbench) -> list[Work]:
+    """What is behind between files and training sets; what has arrived is ingested first, because nobody knows the
+    weeks of a file before it is read.
     """
-    nodes = {node.key: node for node in opened.nodes()}
-    work, stopped = opened.outlook()
+    work, _ = opened.outlook()
     arriving = [item for item in work if item.key[0] == "bronze"]
-    if any(item.reason.startswith("arrived") for item in arriving) and not selection:
+    if any(item.key in opened.state().arrived for item in arriving):
         failures = opened.execute(arriving)
         if failures:
             stop_failed(opened.settings, failures)
-        work, stopped = opened.outlook()
-    if not selection:
-        if weeks or first or last:
-            stop("Name the tables or layers whose weeks are to be made.", WRONG_USE)
-        chosen = [item for item in work if is_backfilled(item.key)]
-        return chosen, {key: reason for key, reason in stopped.items() if is_backfilled(key)}
-    asked = selected(opened, selection, first, last, weeks)
-    state = opened.state()
-    for item in asked:
+        work, _ = opened.outlook()
+    return [item for item in work if item.changes and is_backfilled(item.key)]
+
+
+def by_name(
+    opened: Workbench, selection: list[str], weeks: Sequence[str] | None, first: str | None, last: str | None
+) -> list[Work]:
+    """The named tables and weeks. Ends the command where a table has to be made whole."""
+    chosen, state = selected(opened, selection, first, last, weeks), opened.state()
+    nodes = {node.key: node for node in opened.nodes()}
+    for item in chosen:
         whole = own_reason(nodes[item.key], state)
         if whole is not None and item.weeks is not None and item.weeks != nodes[item.key].wanted:
             name = ".".join(item.key)
             stop(f"{name} has to be made whole, not by week: {whole}. Run `liftlake run {name}`.", WRONG_USE)
-    waits = opened.stopped_by(state.faults)
-    return [item for item in asked if item.key not in waits], {
-        item.key: waits[item.key] for item in asked if item.key in waits
-    }
+    return chosen
+
+
+def outlook_of(opened: Workbench, chosen: Sequence[Work]) -> tuple[list[Work], dict[Key, str]]:
+    """The checks that are due before anything is built, and what of the chosen has to wait for a broken table."""
+    work, stopped = opened.outlook()
+    keys = {item.key for item in chosen}
+    due = [item for item in work if not item.changes and item.key not in keys] if chosen else []
+    return due, {key: reason for key, reason in stopped.items() if key in keys}
 
 
 def as_work(opened: Workbench, asked: Part, reason: str) -> list[Work]:
@@ -109,13 +114,14 @@ def answer(
     backfill_id: str | None,
     asked: Part,
     done: Done,
-    missing: Part,
-    failed: Mapping[tuple[Key, str], Weeks],
+    failures: Sequence[Failed],
     stopped: Mapping[Key, str],
     *,
     as_json: bool,
 ) -> None:
     """Say what became of a backfill, and end the command accordingly."""
+    missing = missing_of(asked, done)
+    failed = reasons_of(missing, failures)
     rows = [{"table": ".".join(key), "weeks": texts(weeks), "reason": why} for (key, why), weeks in failed.items()]
     if as_json:
         print_json(

@@ -41,12 +41,13 @@ def publish_without_refused(
     if published.provenance.code != made_from.code:
         return ()
     made = from_texts(made_from.made)
-
     plan = compile_plan(to_pandera(contract))
     refused = _weeks_of_broken_rows(lake, contract, plan, audited, made)
     rules = {rule.id for rule in plan.row_rules}
     if not refused or any(item.severity == "error" and item.rule_id not in rules for item in verdict.failures):
         refused = in_order((*refused, *_failing_weeks(lake, contract, by_name, audited, spans({*made} - {*refused}))))
+    # A rule that holds in each week alone and not in all of them is broken by no week that could be named.
+    refused = refused or made
     newest = _put_back(lake, contract, published.version, made_from, refused)
     # What is left may break a rule by what is no longer beside it.
     if _failing_weeks(lake, contract, by_name, newest, spans({*made} - {*refused})):

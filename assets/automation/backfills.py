@@ -91,6 +91,15 @@ def asked_by(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph, backfill
     return {key: None if found is None else in_order(found) for key, found in weeks.items()}
 
 
+def take_over(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph, backfill_id: str) -> dict[Key, Weeks | None]:
+    """What a backfill asked for, as `asked_by` says it; the daemon asks for no more runs of it."""
+    asked = asked_by(instance, asset_graph, backfill_id)
+    record = instance.get_backfill(backfill_id)
+    if record is not None and record.status == BulkActionStatus.REQUESTED:
+        instance.update_backfill(record.with_status(BulkActionStatus.CANCELED))
+    return asked
+
+
 def outcome_of(instance: dg.DagsterInstance, backfill_id: str) -> tuple[Done, list[Failed]]:
     """What the runs of a backfill have done so far, and what failed in them, oldest first."""
     done: dict[Key, set[date | None]] = {}
