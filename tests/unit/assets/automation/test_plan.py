@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from assets.automation.plan import Node, State, Work, as_runs, plan, reached
 from resources.commits import Provenance
-from resources.spans import as_texts, between
+from resources.spans import as_texts, between, in_order
 
 FIRST, LAST = date(2017, 1, 2), date(2017, 2, 27)
 CUTOFF = date(2017, 2, 13)
@@ -236,3 +240,42 @@ def test_a_cut_ends_a_span():
     weeks = between(FIRST, date(2017, 1, 30))
     runs = as_runs([Work(LINES, "asked for", weeks)], NODES, cuts={date(2017, 1, 16), date(2017, 1, 23)})
     assert [run.weeks for run in runs] == [weeks[:2], weeks[2:3], weeks[3:]]
+
+
+@st.composite
+def work_of_a_graph(draw: st.DrawFn) -> tuple[list[Node], list[Work]]:
+    """Up to seven tables, some by week, each made from any above it; some of them are to be made, for any weeks."""
+    nodes: list[Node] = []
+    work: list[Work] = []
+    for number in range(draw(st.integers(1, 7))):
+        deps = tuple(node.key for node in nodes if draw(st.booleans()))
+        is_weekly = draw(st.booleans())
+        nodes.append(Node(("gold", f"t{number}"), deps, "c", wanted=COVERED if is_weekly else None))
+        weeks = in_order(draw(st.lists(st.sampled_from(COVERED), min_size=1))) if is_weekly else None
+        if draw(st.booleans()):
+            work.append(Work(nodes[-1].key, "late", weeks))
+    return nodes, work
+
+
+@given(work_of_a_graph(), st.sets(st.sampled_from(COVERED)))
+def test_runs_make_every_week_once_and_nothing_before_what_it_is_made_from(
+    drawn: tuple[list[Node], list[Work]], cuts: set[date]
+):
+    nodes, work = drawn
+    runs = as_runs(work, nodes, cuts)
+    weekly = {node.key for node in nodes if node.wanted is not None}
+    made = [
+        (key, week, index)
+        for index, run in enumerate(runs)
+        for key in run.keys
+        for week in (run.weeks or () if key in weekly else (None,))
+    ]
+    asked = Counter((item.key, week) for item in work for week in item.weeks or (None,))
+    assert Counter((key, week) for key, week, _ in made) == asked
+    assert all(run.weeks is None or run.weeks == between(run.weeks[0], run.weeks[-1]) for run in runs)
+    assert all(week not in cuts for run in runs for week in (run.weeks or ())[1:])
+    deps = {node.key: node.deps for node in nodes}
+    for key, week, index in made:
+        for above, other, earlier in made:
+            if above in deps[key] and (week is None or other is None or other <= week):
+                assert earlier <= index
