@@ -19,6 +19,7 @@ from assets.automation.rest import Done, Part, missing_of, reasons_of, rest_of
 from assets.automation.runs import Failed
 from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, out, print_json, stop
 from cli.run import SELECTION, say_stopped, selected, stopped_rows
+from cli.selection import chosen_nodes
 from cli.workbench import Workbench, stop_failed, workbench
 from resources.spans import Weeks, said
 
@@ -36,7 +37,7 @@ def backfill(
 ) -> None:
     """Rebuild the weeks that late rows touch, each once; a week that fails is left as it was, and named.
 
-    With a selection and weeks: these. Exit code 1 when weeks failed or wait for others.
+    With a selection: of these tables alone, and the weeks that are given. Exit code 1 when weeks failed or wait.
     """
     if resume and (selection or weeks or first or last):
         stop("--resume takes what is left of that backfill: give no tables and no weeks with it.", WRONG_USE)
@@ -52,7 +53,8 @@ def backfill(
             chosen = rest_of(as_work(opened, asked, f"failed or missing in backfill {resume}"), done, {})
         else:
             named = tuple(weeks.split(",")) if weeks else None
-            chosen = by_name(opened, selection, named, first, last) if selection else behind(opened)
+            is_named = bool(named or first or last)
+            chosen = by_name(opened, selection or [], named, first, last) if is_named else behind(opened, selection)
             backfill_id, asked = make_new_backfill_id(), {item.key: item.weeks for item in chosen}
         due, stopped = outlook_of(opened, chosen)
         say_stopped(stopped)
@@ -69,10 +71,11 @@ def backfill(
     answer(backfill_id if asked else None, asked, done, failures, stopped, as_json=as_json)
 
 
-def behind(opened: Workbench) -> list[Work]:
-    """What is behind between files and training sets; what has arrived is ingested first, because nobody knows the
-    weeks of a file before it is read.
+def behind(opened: Workbench, selection: list[str] | None) -> list[Work]:
+    """What is behind between files and training sets, or of a selection; what has arrived is ingested first, because
+    nobody knows the weeks of a file before it is read.
     """
+    named = {node.key for node in chosen_nodes(opened.nodes(), selection)} if selection else None
     work, _ = opened.outlook()
     arriving = [item for item in work if item.key[0] == "bronze"]
     if any(item.key in opened.state().arrived for item in arriving):
@@ -80,7 +83,8 @@ def behind(opened: Workbench) -> list[Work]:
         if failures:
             stop_failed(opened.settings, failures)
         work, _ = opened.outlook()
-    return [item for item in work if item.changes and is_backfilled(item.key)]
+    wanted = [item for item in work if item.changes]
+    return [item for item in wanted if (is_backfilled(item.key) if named is None else item.key in named)]
 
 
 def by_name(
