@@ -17,13 +17,15 @@ from typing import Any, Literal
 import dagster as dg
 import polars as pl
 
+from assets.provenance import provenance
 from checks.contracts.model import Column, Contract
 from ml.business_calendar import week_end_at
-from resources.commits import Provenance
 from resources.deliveries import source_files
+from resources.isolation import start_from_published
 from resources.lake import Lake
 from resources.mapping import WEEKDAYS, SourceMapping
 from resources.settings import PROJECT_ROOT, WEEK, Settings
+from resources.spans import Weeks
 
 DATE_FORMAT = "%Y-%m-%d"
 # Which business weeks an asset should hold: `covered` every week of the lake, `closed` those that are over at the
@@ -31,13 +33,16 @@ DATE_FORMAT = "%Y-%m-%d"
 WEEKS_TAG = "liftlake/weeks"
 # On an asset that is made once: newer inputs are no reason to make it anew.
 KEPT_TAG = "liftlake/kept"
-# Metadata of an ingest: the weeks of the rows that it accepted; up to where a topic was read, and what came meanwhile.
-FIRST_WEEK, LAST_WEEK = "first_week", "last_week"
+# Metadata of an ingest: the weeks that it touched; up to where a topic was read, and what came meanwhile.
+TOUCHED_WEEKS = "touched_weeks"
 TOPIC_POSITION, TOPIC_LAG = "topic_position", "topic_lag_messages"
 WeekSpan = Literal["covered", "closed", "issue"]
 # The server may die under a step: the retry brings it back. What a contract refuses is not tried again.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
 Key = tuple[str, str]
+# Tables that only gain rows: a token is the household's for good, and a household that is new stands in the batch that
+# brought it, so that no other week is touched.
+ONLY_GAINS: frozenset[Key] = frozenset({("bronze", "household_keys")})
 
 
 class NoWeekOver(ValueError):
@@ -186,14 +191,22 @@ class Graph:
                 return start
         raise NoWeekOver(f"No business week is over at {as_of:%Y-%m-%d}: set as_of in lake.yaml to a later instant.")
 
-    def wanted_weeks(self) -> Mapping[str, tuple[date, date]]:
-        """The first and last week that the tables of each span should hold.
+    def wanted_weeks(self) -> Mapping[str, Weeks]:
+        """The weeks that the tables of each span should hold.
 
         Raises:
             NoWeekOver: set the clock later.
         """
         weeks, cutoff = self.week_dates(), self.cutoff_week()
-        return {"covered": (weeks[0], weeks[-1]), "closed": (weeks[0], cutoff), "issue": (cutoff, cutoff)}
+        return {"covered": tuple(weeks), "closed": tuple(w for w in weeks if w <= cutoff), "issue": (cutoff,)}
+
+    def wanted_of(self, tags: Mapping[str, str]) -> Weeks:
+        """The weeks that a weekly asset with these tags should hold."""
+        return self.wanted_weeks()[tags.get(WEEKS_TAG, "covered")]
+
+    def only_gains(self, key: Key) -> bool:
+        """Whether newer inputs of a table only add rows, which concern no week but those that the inputs touch."""
+        return key in ONLY_GAINS
 
     def week_end(self, start: date) -> datetime:
         """The UTC instant at which the business week that starts on `start` is over."""
@@ -236,21 +249,6 @@ def _table_column(column: Column) -> dg.TableColumn:
     return dg.TableColumn(column.name, column.type, column.description, constraints=constraints, tags=tags)
 
 
-def provenance(
-    context: dg.AssetExecutionContext, lake: Lake, contract: Contract, contracts: Mapping[Key, Contract]
-) -> Provenance:
-    """What the running asset is made from: its code and the versions of the tables it depends on."""
-    key = dg.AssetKey(contract.key)
-    spec = context.assets_def.specs_by_key[key]
-    upstream = [contracts[dep.asset_key.path[0], dep.asset_key.path[1]] for dep in spec.deps]
-    through = context.partition_key_range.end if context.has_partition_key_range else None
-    return Provenance(
-        code=spec.code_version or "",
-        inputs={table.published_name: str(lake.token(table)) for table in upstream},
-        through=through,
-    )
-
-
 def in_weeks(context: dg.AssetExecutionContext, contract: Contract) -> pl.Expr:
     """The rows of a weekly table that this run makes."""
     weeks = context.partition_key_range
@@ -284,8 +282,9 @@ def materialise(
     """
     if where is None and context.assets_def.partitions_def:
         span = context.assets_def.tags_by_key[dg.AssetKey(contract.key)][WEEKS_TAG]
-        where = replaced_rows(contract, context.partition_key_range, span, graph.wanted_weeks()[span][1])
-    made_from = provenance(context, lake, contract, graph.contracts)
+        where = replaced_rows(contract, context.partition_key_range, span, graph.wanted_weeks()[span][-1])
+    made_from = provenance(context, lake, graph, contract)
+    start_from_published(lake, contract, made_from)
     version = lake.write(contract, rows, made_from, where or "TRUE")
     return dg.MaterializeResult(metadata={**written(contract, version, rows.height), **(metadata or {})})
 

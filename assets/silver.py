@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
-from assets.graph import RETRIES, Graph, code_digest, freshness_policy, provenance, static_metadata
+from assets.graph import RETRIES, WEEKS_TAG, Graph, code_digest, freshness_policy, static_metadata
+from assets.provenance import provenance
 from resources.commits import Provenance
 from resources.dbt import invocation
 from resources.dbt_project import manifest_path, project_files
+from resources.isolation import start_from_published
 from resources.lake import Lake
 
 WEEKLY = "config.meta.partition_column:week_start_date"
@@ -39,6 +41,8 @@ class SilverTranslator(DagsterDbtTranslator):
         contract = self._graph.contracts.get((layer, name))
         if contract is None:
             return spec
+        is_weekly = "partition_column" in manifest["nodes"].get(unique_id, {}).get("config", {}).get("meta", {})
+        weeks = {WEEKS_TAG: "covered"} if is_weekly else {}
         return spec.replace_attributes(
             group_name=layer,
             owners=[contract.owner],
@@ -46,7 +50,7 @@ class SilverTranslator(DagsterDbtTranslator):
             code_version=code_digest(self._code, contract, [self._graph.mapping.timezone, self._graph.absent]),
             freshness_policy=freshness_policy(contract),
             kinds={"dbt", "spark", "deltalake"},
-        ).merge_attributes(metadata=static_metadata(contract), tags={"layer": layer})
+        ).merge_attributes(metadata=static_metadata(contract), tags={"layer": layer, **weeks})
 
 
 def silver_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -107,8 +111,9 @@ def _build(
         layer, name = key.path
         contract = graph.contract(layer, name)
         week = f"week_start_date BETWEEN DATE'{weeks['week_start']}' AND DATE'{weeks['week_end']}'" if weeks else "TRUE"
+        made_from[name] = provenance(context, lake, graph, contract)
+        start_from_published(lake, contract, made_from[name])
         lake.ensure_table(contract, week)
-        made_from[name] = provenance(context, lake, contract, graph.contracts)
     with invocation(
         dbt, lake, context, ["build", "--exclude-resource-type", "unit_test"], variables, made_from
     ) as running:

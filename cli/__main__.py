@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "topic": ("cli.topic", "topic", "Kafka topics: how far they are read, following them, what they lost."),
     "plan": ("cli.run", "plan", "What would be rebuilt, and why."),
     "run": ("cli.run", "run", "Rebuild what is behind, or a selection."),
+    "backfill": ("cli.backfill", "backfill", "Rebuild the weeks that late rows touch; resume what failed."),
     "check": ("cli.check", "check", "Run contract and freshness checks; exit code 1 when one fails."),
     "checks": ("cli.checks", "checks", "Results of checks over time."),
     "quarantine": ("cli.quarantine", "quarantine", "What was refused, and how it comes back."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,6 +13,7 @@ from cli.output import JSON_OPTION, SAYS_NO, WRONG_USE, command, err, instant_of
 from cli.selection import chosen_nodes
 from cli.workbench import Workbench, stop_failed, workbench
 from resources.settings import Settings, load_settings, write_lake
+from resources.spans import between, in_order, said
 
 SELECTION = typer.Argument(None, help="Tables such as gold.demand_series, or layers; none means all that is behind.")
 AS_OF = typer.Option(None, "--as-of", help="Move the lake's clock to this instant first, e.g. 2017-12-11T05:00:00Z.")
@@ -29,7 +30,7 @@ def plan(as_json: bool = JSON_OPTION) -> None:
     if not work:
         out.print("Nothing is behind.")
     for item in work:
-        weeks = f"  weeks {item.weeks[0]} to {item.weeks[1]}" if item.weeks else ""
+        weeks = f"  weeks {said(item.weeks)}" if item.weeks else ""
         out.print(f"{'.'.join(item.key):<32} {item.reason}{weeks}", highlight=False, soft_wrap=True)
     say_stopped(stopped)
 
@@ -63,21 +64,25 @@ def at_clock(settings: Settings, as_of: str | None) -> Settings:
     return write_lake(settings, settings.lake.model_copy(update={"as_of": instant_of("--as-of", as_of)}))
 
 
-def selected(opened: Workbench, names: list[str], first: str | None, last: str | None) -> list[Work]:
+def selected(
+    opened: Workbench, names: list[str], first: str | None, last: str | None, only: Sequence[str] | None = None
+) -> list[Work]:
     """The named tables and layers as work, in graph order, for the given or all wanted weeks."""
     nodes = chosen_nodes([node for node in opened.nodes() if node.has_step], names)
     known = set(opened.graph.week_keys())
-    wrong = [week for week in (first, last) if week is not None and week not in known]
+    wrong = [week for week in (first, last, *(only or ())) if week is not None and week not in known]
     if wrong:
         stop(f"{', '.join(wrong)} is not the first day of a business week of this lake.", WRONG_USE)
     work = []
     for node in nodes:
         weeks = node.wanted
-        if weeks is not None and (first or last):
-            weeks = (
-                date.fromisoformat(first) if first else weeks[0],
-                date.fromisoformat(last) if last else weeks[1],
-            )
+        if weeks is not None and only:
+            weeks = in_order(map(date.fromisoformat, only))
+        elif weeks is not None and (first or last):
+            start, end = (date.fromisoformat(week) if week else None for week in (first, last))
+            weeks = between(start or weeks[0], end or weeks[-1])
+            if not weeks:
+                stop(f"{last or weeks} lies before {first}.", WRONG_USE)
         work.append(Work(node.key, "asked for", weeks))
     return work
 

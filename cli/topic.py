@@ -160,7 +160,8 @@ def followed_features(opened: Session) -> FollowedFeatures | None:
     if not tables:
         return None
     by_name = {contract.published_name: contract for contract in opened.graph.contracts.values()}
-    return FollowedFeatures(opened.lake, tables, by_name, opened.graph.wanted_weeks()["covered"])
+    weeks = opened.graph.week_dates()
+    return FollowedFeatures(opened.lake, tables, by_name, (weeks[0], weeks[-1]))
 
 
 def as_row(standing: Standing) -> dict[str, object]:

@@ -6,17 +6,19 @@ Loading it takes seconds: a command that only reads tables opens a session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import NoReturn
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assets.automation.plan import Key, Node, Run, Work, as_runs, plan
-from assets.automation.runs import Failed, execute
+from assets.automation.plan import Key, Node, Run, State, Work, as_runs, plan
+from assets.automation.rest import is_by_week, joined, lost_with, rest_of, waiting_for
+from assets.automation.runs import Failed, execute, note
 from assets.automation.state import nodes_of, state_of
 from assets.automation.stops import stopped_by
 from assets.catalogue import graph_assets
@@ -28,7 +30,8 @@ from resources.dbt_project import manifest_path
 from resources.instance import open_instance
 from resources.preconditions import full_disk
 from resources.settings import Settings
-from resources.verdicts import Fault
+from resources.spans import Weeks
+from resources.verdicts import Fault, together
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,16 @@ class Workbench(Session):
     instance: DagsterInstance
 
     def nodes(self) -> list[Node]:
-        return nodes_of(self.definitions, self.graph)
+        return nodes_of(self.definitions.resolve_asset_graph(), self.graph)
 
     def outlook(self) -> tuple[list[Work], dict[Key, str]]:
         """What is behind, upstream first, and what has to wait for a table that broke its contract, with the reason."""
-        nodes = self.nodes()
-        state = state_of(self.lake, self.graph, nodes, self.instance)
+        nodes, state = self.nodes(), self.state()
         stopped = self.stopped_by(state.faults)
         return plan(nodes, state, stopped), stopped
+
+    def state(self) -> State:
+        return state_of(self.lake, self.graph, self.nodes(), self.instance)
 
     def stopped_by(self, faults: Mapping[Key, Fault]) -> dict[Key, str]:
         """The tables that use what is broken."""
@@ -55,52 +60,74 @@ class Workbench(Session):
         manifest = read_manifest(manifest_path(self.settings))
         return stopped_by(faults, consumers(self.graph, graph_assets(self.graph), manifest))
 
-    def execute(self, work: Sequence[Work], tags: Mapping[str, str] | None = None) -> list[Failed]:
+    def execute(
+        self, work: Sequence[Work], tags: Mapping[str, str] | None = None, *, is_isolating: bool = False
+    ) -> list[Failed]:
         """Run the work with a progress bar, and return why some of it failed; `tags` are those of its runs.
 
-        A table that breaks its contract stops what uses the broken columns; the rest goes on. Any other failure ends
-        the work.
+        A table that breaks its contract stops what uses the broken columns, by week where the other weeks were
+        published; the rest goes on. Any other failure ends the work, unless it `is_isolating`: then the weeks of the
+        run are halved until the failing ones are alone, and what does not need them goes on.
         """
+        nodes = self.nodes()
         failures: list[Failed] = []
         faults: dict[Key, Fault] = {}
+        lost: dict[Key, Weeks | None] = {}
+        cuts: set[date] = set()
         rest = list(work)
         while rest:
-            done, failed = self._attempt(rest, tags or {})
-            failures += failed
-            found = {key_of(item.name): item.fault for item in failed if item.fault is not None}
-            if not failed or len(found) < len(failed):
+            done, failed, run = self._attempt(rest, nodes, tags or {}, cuts)
+            if run is None:
                 return failures
-            faults |= found
-            out = {*done, *faults, *self.stopped_by(faults)}
-            before, rest = rest, [item for item in rest if item.key not in out]
-            assert len(rest) < len(before)
+            broken = {key_of(item.name): item.fault for item in failed if item.fault is not None}
+            if len(broken) < len(failed):
+                if not is_isolating or not is_by_week(run, nodes, done) or full_disk(self.settings):
+                    return failures + failed
+                if run.weeks is not None and len(run.weeks) > 1:
+                    cuts.add(run.weeks[len(run.weeks) // 2])
+                    failed = [item for item in failed if item.fault is not None]
+                else:
+                    lost = joined(lost, lost_with(nodes, run, done))
+            failures += failed
+            for key, fault in broken.items():
+                faults[key] = together(faults[key], fault) if key in faults else fault
+            waiting = waiting_for(nodes, faults, self.stopped_by(faults))
+            rest = rest_of(rest, done, joined(waiting, lost))
         return failures
 
-    def _attempt(self, work: Sequence[Work], tags: Mapping[str, str]) -> tuple[set[Key], list[Failed]]:
-        """Run the work up to the first run that fails: the tables that were written, and what failed."""
+    def _attempt(
+        self, work: Sequence[Work], nodes: Sequence[Node], tags: Mapping[str, str], cuts: Collection[date]
+    ) -> tuple[dict[Key, set[date | None]], list[Failed], Run | None]:
+        """Run the work up to the first run that fails: what was published, what failed, and that run."""
         self.lake.claim()
-        runs = as_runs(work, self.nodes())
-        done: set[Key] = set()
+        runs = as_runs(work, nodes, cuts)
+        noted = Noted()
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         log = (self.settings.logs / "run.log").open("a", encoding="utf-8")
         # dbt's own lines go to a log: stdout belongs to the command's answer.
         with log, redirect_stdout(log), _progress(runs) as on_event:
             for run in runs:
-                failures = execute(self.definitions, self.instance, run, noting(on_event, done), tags)
+                failures = execute(self.definitions, self.instance, run, noted.listener(on_event), tags)
                 if failures:
-                    return done, failures
-        return done, []
+                    return noted.done, failures, run
+        return noted.done, [], None
 
 
-def noting(on_event: Callable[[DagsterEvent], None], done: set[Key]) -> Callable[[DagsterEvent], None]:
-    """The listener, which also notes every table that is written."""
+@dataclass
+class Noted:
+    """What the events of runs say was made, and what of it a contract check let pass."""
 
-    def listen(event: DagsterEvent) -> None:
-        if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
-            done.add(key_of(".".join(event.asset_key.path)))
-        on_event(event)
+    done: dict[Key, set[date | None]] = field(default_factory=dict)
 
-    return listen
+    def listener(self, on_event: Callable[[DagsterEvent], None]) -> Callable[[DagsterEvent], None]:
+        """A listener for one run that also notes what is done."""
+        made: dict[Key, set[date | None]] = {}
+
+        def listen(event: DagsterEvent) -> None:
+            note(event, made, self.done)
+            on_event(event)
+
+        return listen
 
 
 def stop_failed(settings: Settings, failures: Sequence[Failed]) -> NoReturn:
@@ -122,14 +149,14 @@ def _progress(runs: Sequence[Run]) -> Iterator[Callable[[DagsterEvent], None]]:
     """A bar over steps on a terminal, one line per finished step elsewhere."""
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as bar:
-        total = sum(len(run.keys) for run in runs)
+        total = len({key for run in runs for key in run.keys})
         task = bar.add_task("starting", total=total)
         written: set[dg.AssetKey] = set()
 
         def on_event(event: DagsterEvent) -> None:
             if event.event_type == DagsterEventType.STEP_START:
                 bar.update(task, description=(event.step_key or "").replace("__", "."))
-            # A range gives one event a week; a table counts once.
+            # A range gives one event a week, and weeks may come in several runs; a table counts once.
             key = event.asset_key
             if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and key is not None and key not in written:
                 written.add(key)

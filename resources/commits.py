@@ -29,11 +29,15 @@ class Provenance:
         code: digest of the code and settings that made it.
         inputs: upstream table -> its version token at that time.
         through: the last business week that is in it (ISO date), for partitioned tables.
+        made: the business weeks that this version replaced (texts of resources.spans); None: all rows.
+        behind: the business weeks that are as an earlier version had them, although these inputs touch them.
     """
 
     code: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     through: str | None = None
+    made: list[str] | None = None
+    behind: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -76,6 +80,13 @@ def newest_commits(spark: SparkSession, warehouse: Path, tables: Iterable[str]) 
         schema, name, version = place.groups()
         found.setdefault(f"{schema}.{name}", []).append((int(version), row["operation"], row["userMetadata"]))
     return {table: _newest(sorted(commits, reverse=True)) for table, commits in found.items()}
+
+
+def commits_between(spark: SparkSession, table: str, after: int, last: int) -> list[Commit]:
+    """The versions of a table after one and up to another, newest first, its upkeep aside."""
+    rows = spark.sql(f"DESCRIBE HISTORY {table}").collect()
+    kept = [row for row in rows if after < row["version"] <= last and row["operation"] not in UPKEEP]
+    return [_newest([(row["version"], row["operation"], row["userMetadata"])]) for row in kept]
 
 
 def _newest(newest_first: Iterable[tuple[int, str, str | None]]) -> Commit:

@@ -22,10 +22,12 @@ from ml.event_features import GREATEST, HOUR, LEAST, SUMS, event_features
 from ml.frame_checks import WEEK
 from ml.tokens import household_tokens
 from resources.audits import audit_table, publish_if_new
+from resources.changes import changed_weeks
 from resources.commits import Provenance
 from resources.conform import conform
 from resources.lake import Lake
 from resources.receipts import Receipt
+from resources.spans import as_texts, between, from_texts, in_order
 from resources.token_keys import token_key
 from resources.validation import Verdict
 
@@ -121,14 +123,18 @@ class FollowedFeatures:
         self._made[contract.name] = made
         if made.through < self._weeks[1].isoformat():
             return self._weeks
-        if made.inputs[EVENTS] == now:
+        touched = from_texts(made.behind)
+        if made.inputs[EVENTS] != now:
+            since = changed_weeks(self._lake, self._by_name[EVENTS], made.inputs[EVENTS], now)
+            touched = in_order((*touched, *(self._weeks if since is None else since)))
+        if not touched:
             return None
-        touched = self._lake.weeks_since(EVENTS, made.inputs[EVENTS]) or self._weeks
-        return max(touched[0], self._weeks[0]), min(touched[1], self._weeks[1])
+        return max(touched[0], self._weeks[0]), min(touched[-1], self._weeks[1])
 
     def _recompute(self, table: FeatureTable, weeks: Weeks, now: str) -> None:
         where = in_weeks(weeks)
-        made = Provenance(code=table.code, inputs={EVENTS: now}, through=self._weeks[1].isoformat())
+        through, replaced = self._weeks[1].isoformat(), as_texts(between(*weeks))
+        made = Provenance(code=table.code, inputs={EVENTS: now}, through=through, made=replaced)
         self._lake.write(table.contract, features_where(self._lake, table.contract.name, where), made, where)
         self._made[table.contract.name] = made
 
@@ -140,6 +146,7 @@ class FollowedFeatures:
             return None
         contract, key = table.contract, (KEYS[table.contract.name], WEEK, HOUR)
         weeks = sorted(rows[WEEK].unique())
+        made = replace(made, made=as_texts(weeks))
         same = " AND ".join(f"old.{name} = new.{name}" for name in key)
         changed = [
             *(f"old.{name} = old.{name} + new.{name}" for name in SUMS),
@@ -147,10 +154,10 @@ class FollowedFeatures:
             *(f"old.{name} = GREATEST(old.{name}, new.{name})" for name in GREATEST),
         ]
         # The bounds keep Delta from reading files of other hours.
-        between = f"old.{HOUR} BETWEEN {literal(rows[HOUR].min())} AND {literal(rows[HOUR].max())}"
+        hours = f"old.{HOUR} BETWEEN {literal(rows[HOUR].min())} AND {literal(rows[HOUR].max())}"
         with self._lake.stamped(made), self._lake.staged(contract, conform(rows, contract)) as relation:
             self._lake.spark.sql(
-                f"MERGE INTO {contract.audit_name} old USING (SELECT * FROM {relation}) new ON {same} AND {between} "
+                f"MERGE INTO {contract.audit_name} old USING (SELECT * FROM {relation}) new ON {same} AND {hours} "
                 f"WHEN MATCHED THEN UPDATE SET {', '.join(changed)} WHEN NOT MATCHED THEN INSERT *"
             )
         self._made[contract.name] = made

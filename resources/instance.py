@@ -20,6 +20,10 @@ telemetry:
   enabled: false
 freshness:
   enabled: true
+# One run writes to a lake at a time: the others wait in the queue.
+concurrency:
+  runs:
+    max_concurrent_runs: 1
 run_monitoring:
   enabled: false
 nux:

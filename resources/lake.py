@@ -13,7 +13,6 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -236,21 +235,6 @@ class Lake:
         """The published state of every table that has one."""
         found = {contract.key: self.publication(contract) for contract in contracts}
         return {key: state for key, state in found.items() if state is not None}
-
-    # ----------------------------------------------------------------- ledger
-    def weeks_since(self, name: str, version: str) -> tuple[date, date] | None:
-        """First and last business week of the batches that a bronze table gained after a version.
-
-        None when they name no week: then every week may be touched.
-        """
-        table = name.rpartition(".")[2]
-        span = self.query(
-            "SELECT MIN(first_week_start_date) AS first, MAX(last_week_start_date) AS last "
-            f"FROM bronze.ingest_ledger WHERE table_name = '{table}' AND accepted > 0 AND batch_id NOT IN "
-            f"(SELECT DISTINCT batch_id FROM {name} VERSION AS OF {version})"
-        )
-        first, last = span.row(0)
-        return (first, last) if first is not None else None
 
     # ---------------------------------------------------------------- reading
     def exists(self, name: str) -> bool:

@@ -17,21 +17,36 @@ import dagster as dg
 from dagster import AssetCheckEvaluation, DagsterInstance
 
 from checks.contracts.model import Contract
+from resources.spans import Weeks, from_texts, in_order
 from resources.validation import RuleResult, Verdict
 
 CONTRACT_CHECK = "contract"
 # Which version of which contract was held against which version of the table; which weeks alone, absent for all.
 VERSION, CONTRACT_SHA256, WEEKS = "delta_version", "contract_sha256", "weeks"
+# The weeks of a run that break the contract and were put back, so that its other weeks could be published.
+REFUSED = "refused_weeks"
+# Of the version: the weeks that are as an earlier one had them, although they are due.
+BEHIND = "weeks_behind"
 # So many of the newest results are looked through.
 LOOKED_AT = 20
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An audit that did not pass: the blocking rules that do not hold, and the columns that they read."""
+    """An audit that did not pass: the blocking rules that do not hold, and the columns that they read.
+
+    `weeks` are the ones that break them where the others were published; none where nothing was.
+    """
 
     rules: tuple[str, ...]
     columns: frozenset[str]
+    weeks: Weeks = ()
+
+
+def together(first: Fault, second: Fault) -> Fault:
+    """What two audits of a table found broken; no weeks where one of them published nothing."""
+    weeks = in_order((*first.weeks, *second.weeks)) if first.weeks and second.weeks else ()
+    return Fault(tuple(dict.fromkeys((*first.rules, *second.rules))), first.columns | second.columns, weeks)
 
 
 def newest_audit(instance: DagsterInstance, contract: Contract, version: int) -> Fault | bool:
@@ -43,13 +58,15 @@ def newest_audit(instance: DagsterInstance, contract: Contract, version: int) ->
 
 
 def broken_audits(instance: DagsterInstance, contract: Contract) -> list[tuple[int, Fault]]:
-    """What whole audits found broken since the last one that passed, by version, newest first.
+    """What whole audits found broken since the last one that passed with no week behind, by version, newest first.
 
     By the contract as it was then: one that asks for less mends a table too.
     """
     found: list[tuple[int, Fault]] = []
     for evaluation in _evaluations(instance, contract):
         if WEEKS in evaluation.metadata:
+            continue
+        if evaluation.passed and BEHIND in evaluation.metadata:
             continue
         if evaluation.passed:
             break
@@ -80,7 +97,8 @@ def fault_of(evaluation: AssetCheckEvaluation) -> Fault:
     # The rule about the schema reads every column.
     every = [column for rule in rules for column in rule["columns"]]
     columns = frozenset(column for rule in broken for column in rule["columns"] or every)
-    return Fault(tuple(rule["rule"] for rule in broken), columns)
+    refused: Any = evaluation.metadata[REFUSED].value if REFUSED in evaluation.metadata else []
+    return Fault(tuple(rule["rule"] for rule in broken), columns, from_texts(refused))
 
 
 def verdict_metadata(

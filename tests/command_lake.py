@@ -20,10 +20,11 @@ from resources.spark import SparkDoor
 
 @dataclass(frozen=True)
 class CommandLake:
-    """A lake in a home of its own; `variables` are set for its commands."""
+    """A lake in a home of its own; `variables` are set for its commands, which are those of `project`."""
 
     home: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    project: Path = PROJECT_ROOT
 
     @property
     def environment(self) -> dict[str, str]:
@@ -34,7 +35,7 @@ class CommandLake:
         command = [sys.executable, "-m", "cli", *arguments, "--json"]
         env = child_environment(self.environment)
         return subprocess.Popen(
-            command, env=env, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=env, cwd=self.project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def killed(self, owner: str, name: str, when: str, *arguments: str) -> None:
@@ -43,7 +44,7 @@ class CommandLake:
         done = subprocess.run(
             command,
             env=child_environment(self.environment),
-            cwd=PROJECT_ROOT,
+            cwd=self.project,
             capture_output=True,
             text=True,
             check=False,

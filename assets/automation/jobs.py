@@ -6,7 +6,7 @@ Belongs here: named selections of the graph and when they run. Does not belong h
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.graph import KEPT_TAG, Graph
+from assets.graph import KEPT_TAG, WEEKS_TAG, Graph
 
 WHOLE_GRAPH = "whole_graph"
 INGEST, WEEKS, RETRAIN, CI = "ingest_files", "rebuild_weeks", "retrain", "ci_sample"
@@ -16,7 +16,9 @@ OWNERS = ["team:data-platform"]
 def jobs() -> list[UnresolvedAssetJobDefinition]:
     """The jobs of the lake; their weeks follow from the assets."""
     everything = dg.AssetSelection.all()
-    bronze = dg.AssetSelection.groups("bronze")
+    # What is made whole is made with what arrives; what is made by week is asked for by week.
+    weekly = dg.AssetSelection.tag(WEEKS_TAG, "covered")
+    arriving = dg.AssetSelection.groups("bronze") | (dg.AssetSelection.groups("silver") - weekly)
     tables = dg.AssetSelection.groups("silver", "gold") - dg.AssetSelection.assets(["gold", "training_sets"])
     return [
         dg.define_asset_job(
@@ -25,7 +27,12 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
             owners=OWNERS,
             description="Everything for one business week: ingest what is new, rebuild the week, train, forecast.",
         ),
-        dg.define_asset_job(INGEST, bronze, owners=OWNERS, description="Ingests files that are not in the ledger yet."),
+        dg.define_asset_job(
+            INGEST,
+            arriving,
+            owners=OWNERS,
+            description="Ingests files that are not in the ledger yet, and rebuilds the silver tables without weeks.",
+        ),
         dg.define_asset_job(WEEKS, tables, owners=OWNERS, description="Rebuilds silver and gold for a range of weeks."),
         dg.define_asset_job(
             RETRAIN,

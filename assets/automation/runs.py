@@ -8,27 +8,35 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, EventLogEntry
 
 from assets.automation.jobs import WHOLE_GRAPH
-from assets.automation.plan import Run
+from assets.automation.plan import Key, Run
+from assets.provenance import pair
+from resources.spans import Weeks, between
 from resources.verdicts import CONTRACT_CHECK, Fault, fault_of
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 OWN_ERRORS = ("assets.", "checks.", "ml.", "resources.")
 START_TAG, END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+WEEK_TAG = "dagster/partition"
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A step or a blocking check that said no: its name and why; `fault` is what a contract check found broken."""
+    """A step or a blocking check that said no: its name and why.
+
+    `fault` is what a contract check found broken; `weeks` are those that failed, none for an unpartitioned table.
+    """
 
     name: str
     reason: str
     fault: Fault | None = None
+    weeks: Weeks = ()
 
 
 def execute(
@@ -47,13 +55,13 @@ def execute(
         on_event: called with every Dagster event as it happens, for progress.
         tags: more tags of the run.
     """
-    weeks = {START_TAG: run.weeks[0].isoformat(), END_TAG: run.weeks[1].isoformat()} if run.weeks is not None else {}
+    weeks = {START_TAG: run.weeks[0].isoformat(), END_TAG: run.weeks[-1].isoformat()} if run.weeks is not None else {}
     failures: list[Failed] = []
 
     def listen(entry: EventLogEntry) -> None:
         if entry.dagster_event is not None:
             on_event(entry.dagster_event)
-            failures.extend(failures_in(entry.dagster_event))
+            failures.extend(failures_in(entry.dagster_event, run.weeks or ()))
 
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, listen)
@@ -71,8 +79,8 @@ def execute(
     return failures
 
 
-def failures_in(event: DagsterEvent) -> list[Failed]:
-    """What an event says went wrong: a step that will not be retried, or a check that did not pass.
+def failures_in(event: DagsterEvent, weeks: Weeks = ()) -> list[Failed]:
+    """What an event of a run of these weeks says went wrong: a step that is not retried, a check that did not pass.
 
     Raises:
         KeyboardInterrupt: the user stopped the run; Dagster makes a failure of it.
@@ -82,7 +90,8 @@ def failures_in(event: DagsterEvent) -> list[Failed]:
         if evaluation.passed or evaluation.severity != dg.AssetCheckSeverity.ERROR:
             return []
         fault = fault_of(evaluation) if evaluation.check_name == CONTRACT_CHECK else None
-        return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation), fault)]
+        refused = fault.weeks if fault is not None and fault.weeks else weeks
+        return [Failed(".".join(evaluation.asset_key.path), _broken_rules(evaluation), fault, refused)]
     if event.event_type == DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
         # Our own errors say what to do; below them lies what they came from.
@@ -92,10 +101,33 @@ def failures_in(event: DagsterEvent) -> list[Failed]:
             raise KeyboardInterrupt
         reason = _first_line(error.message if error else "no reason given")
         # The check itself has said which rules do not hold.
-        return (
-            [] if "blocking asset check" in reason else [Failed((event.step_key or "step").replace("__", "."), reason)]
-        )
+        name = (event.step_key or "step").replace("__", ".")
+        return [] if "blocking asset check" in reason else [Failed(name, reason, weeks=weeks)]
     return []
+
+
+def weeks_of_run(tags: Mapping[str, str]) -> Weeks:
+    """The weeks of a run by its tags; none for a run without weeks."""
+    first, last = tags.get(START_TAG) or tags.get(WEEK_TAG), tags.get(END_TAG) or tags.get(WEEK_TAG)
+    return between(date.fromisoformat(first), date.fromisoformat(last)) if first and last else ()
+
+
+def note(event: DagsterEvent, made: dict[Key, set[date | None]], done: dict[Key, set[date | None]]) -> None:
+    """Note what an event of a run says was made, and what of it is done: the weeks that its contract check published.
+
+    `made` is of the one run; a table without weeks has the week None.
+    """
+    if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
+        week = date.fromisoformat(event.partition) if event.partition else None
+        made.setdefault(pair(event.asset_key), set()).add(week)
+    if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.check_name != CONTRACT_CHECK:
+            return
+        key = pair(evaluation.asset_key)
+        refused = () if evaluation.passed else fault_of(evaluation).weeks
+        if evaluation.passed or refused:
+            done.setdefault(key, set()).update(made.get(key, set()) - {*refused})
 
 
 def _run_failure(events: Sequence[DagsterEvent]) -> str | None:

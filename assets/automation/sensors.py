@@ -1,26 +1,34 @@
 """Sensors: what arrives is ingested and the weeks that it touches rebuilt; what drift asks for is trained.
 
 Belongs here: when to ask for runs. Does not belong here: reading files and topics (bronze). What was ingested is
-decided by content and offsets in the ledger, and what was asked for by run keys; the cursor only remembers sizes, so
-that a lost cursor adds no row and misses no file.
+decided by content and offsets in the ledger, and what was asked for by run keys and the names of backfills; the cursor
+only remembers sizes, so that a lost cursor adds no row and misses no file.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.automation.jobs import INGEST, RETRAIN, WEEKS
-from assets.automation.runs import END_TAG, START_TAG
+from assets.automation.backfills import MADE_AND_CHECKED, ask, is_backfilled
+from assets.automation.jobs import INGEST, RETRAIN
+from assets.automation.plan import Key, Node, reached
+from assets.automation.runs import note
+from assets.automation.state import nodes_of
 from assets.automation.watchdog import watchdog
-from assets.graph import FIRST_WEEK, LAST_WEEK, TOPIC_POSITION, Graph
+from assets.graph import TOPIC_POSITION, TOUCHED_WEEKS, Graph
+from assets.provenance import pair
 from ml.drift_decisions import Response
 from resources.deliveries import matching_files
 from resources.mapping import SourceMapping
 from resources.offsets import Position, Standing, TopicState
+from resources.spans import Weeks, from_texts, in_order, said, spans
 from resources.topics import TopicError, Topics
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
@@ -34,6 +42,8 @@ UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.Dag
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 # How many past ingests a tick looks at for weeks that were not asked for yet.
 INGESTS_LOOKED_AT = 20
+# With more spans than these, the title of a backfill counts its weeks.
+SPANS_SHOWN = 3
 DECISIONS = dg.AssetKey(["models", "drift_decisions"])
 DECISIONS_LOOKED_AT = 20
 Sizes = Mapping[str, tuple[int, int]]
@@ -47,9 +57,9 @@ def sensors(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[
         "automation", target=dg.AssetSelection.all(), run_tags={"requested_by": "automation"}
     )
     by_name = {job.name: job for job in jobs}
-    arriving = [by_name[INGEST], by_name[WEEKS]]
-    topics = [_topics(graph, arriving)] if any(graph.topic(name) for name in graph.mapping.tables) else []
-    return [_landing(graph, arriving), *topics, _drift_response(by_name[RETRAIN]), automation, watchdog()]
+    ingest = by_name[INGEST]
+    topics = [_topics(graph, ingest)] if any(graph.topic(name) for name in graph.mapping.tables) else []
+    return [_landing(graph, ingest), *topics, _drift_response(by_name[RETRAIN]), automation, watchdog()]
 
 
 def _drift_response(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -84,24 +94,39 @@ def requested_weeks(instance: dg.DagsterInstance) -> list[str]:
     return sorted(week for week, is_requested in newest.items() if is_requested)
 
 
-def _landing(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+def _landing(graph: Graph, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     @dg.sensor(
         name="landing_folder",
-        jobs=jobs,
+        job=job,
         minimum_interval_seconds=30,
         description="Ingests complete files of the landing folder, then rebuilds the weeks that they touched.",
     )
     def landing_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before = {name: tuple(size) for name, size in json.loads(context.cursor or "{}").items()}
         now = file_sizes(graph.settings.landing, graph.mapping)
-        requests = list(_week_requests(context.instance, REQUESTED_BY))
+        asked = ask_for_weeks(context.instance, *assets_of(context, graph), REQUESTED_BY)
+        requests = []
         complete = complete_files(now, before)
         if complete:
             key = json.dumps(complete, sort_keys=True)
             requests.append(dg.RunRequest(run_key=key, job_name=INGEST, tags=REQUESTED_BY))
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(now, sort_keys=True))
+        return dg.SensorResult(
+            run_requests=requests, cursor=json.dumps(now, sort_keys=True), skip_reason=skipped(requests, asked)
+        )
 
     return landing_folder
+
+
+def assets_of(context: dg.SensorEvaluationContext, graph: Graph) -> tuple[BaseAssetGraph, list[Node]]:
+    """The assets that a sensor's code location has, as Dagster sees them and as the plan does."""
+    assert context.repository_def is not None
+    asset_graph = context.repository_def.asset_graph
+    return asset_graph, nodes_of(asset_graph, graph)
+
+
+def skipped(requests: Sequence[dg.RunRequest], asked: Sequence[str]) -> str | None:
+    """Why a tick asks for no run, where it asked for a backfill; None otherwise."""
+    return f"Asked for backfill {', '.join(asked)}." if asked and not requests else None
 
 
 def file_sizes(folder: Path, mapping: SourceMapping) -> dict[str, tuple[int, int]]:
@@ -115,10 +140,10 @@ def complete_files(now: Sizes, before: Sizes) -> dict[str, tuple[int, int]]:
     return {name: size for name, size in now.items() if before.get(name) == size}
 
 
-def _topics(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+def _topics(graph: Graph, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     @dg.sensor(
         name="topics",
-        jobs=jobs,
+        job=job,
         minimum_interval_seconds=30,
         description="Ingests what has come to the lake's topics, then rebuilds the weeks that it touches.",
     )
@@ -129,8 +154,9 @@ def _topics(graph: Graph, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.Se
             states = {table: broker.state(topic) for table, topic in tables.items()}
         except TopicError as error:
             return dg.SkipReason(str(error))
-        requests = list(_week_requests(context.instance, TOPICS_TAG))
-        return dg.SensorResult(run_requests=[*requests, *topic_requests(context.instance, states)])
+        asked = ask_for_weeks(context.instance, *assets_of(context, graph), TOPICS_TAG)
+        requests = topic_requests(context.instance, states)
+        return dg.SensorResult(run_requests=requests, skip_reason=skipped(requests, asked))
 
     return topics
 
@@ -164,25 +190,44 @@ def is_waiting(instance: dg.DagsterInstance, table: str, state: TopicState) -> b
     return position.topic_id != state.topic_id or Standing(table, position, state).lag > 0
 
 
-def _week_requests(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Iterator[dg.RunRequest]:
-    """One range rebuild for each ingest with these tags that brought rows; the run key keeps it to one."""
-    done = instance.get_runs(
-        dg.RunsFilter(job_name=INGEST, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]),
+def ask_for_weeks(
+    instance: dg.DagsterInstance, asset_graph: BaseAssetGraph, nodes: Sequence[Node], tags: Mapping[str, str]
+) -> list[str]:
+    """Ask for one backfill of exactly the weeks that each ingest with these tags touched; the ids of the new ones.
+
+    The backfill is named by the ingest, so that it is asked for once, whatever the cursor says.
+    """
+    found = []
+    for run in instance.get_runs(
+        dg.RunsFilter(job_name=INGEST, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS, *FAILED]),
         limit=INGESTS_LOOKED_AT,
-    )
-    for run in done:
-        weeks = ingested_weeks(instance, run.run_id)
-        if weeks is not None:
-            span = {START_TAG: weeks[0], END_TAG: weeks[1], **tags}
-            yield dg.RunRequest(run_key=f"weeks-{run.run_id}", job_name=WEEKS, tags=span)
+    ):
+        backfill_id = f"late-{run.run_id.partition('-')[0]}"
+        touched = touched_by(instance, run.run_id)
+        if not touched or instance.get_backfill(backfill_id) is not None:
+            continue
+        below = reached(nodes, touched)
+        made = {node.key for node in nodes if node.wanted is None and node.key[0] in ("bronze", "silver")}
+        asked = {key: weeks for key, weeks in below.items() if is_backfilled(key) and key not in made}
+        if asked:
+            weeks = in_order(week for part in touched.values() for week in part or ())
+            title = f"weeks {said(weeks)}" if len(spans(weeks)) <= SPANS_SHOWN else f"{len(weeks)} weeks"
+            ask(instance, asset_graph, backfill_id, asked, f"Late rows of {title}", tags=tags, by_daemon=True)
+            found.append(backfill_id)
+    return found
 
 
-def ingested_weeks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str] | None:
-    """First and last business week of the rows that an ingest run accepted; None when there were none."""
-    firsts, lasts = [], []
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        found = entry.asset_materialization.metadata if entry.asset_materialization else {}
-        if FIRST_WEEK in found:
-            firsts.append(str(found[FIRST_WEEK].value))
-            lasts.append(str(found[LAST_WEEK].value))
-    return (min(firsts), max(lasts)) if firsts else None
+def touched_by(instance: dg.DagsterInstance, run_id: str) -> dict[Key, Weeks | None]:
+    """The tables to which an ingest run added rows that passed their check, and their weeks; None: any."""
+    touched: dict[Key, Weeks | None] = {}
+    made: dict[Key, set[date | None]] = {}
+    done: dict[Key, set[date | None]] = {}
+    for entry in instance.all_logs(run_id, of_type=MADE_AND_CHECKED):
+        if entry.dagster_event is None:
+            continue
+        note(entry.dagster_event, made, done)
+        materialised = entry.asset_materialization
+        if materialised is not None and TOUCHED_WEEKS in materialised.metadata:
+            texts: Any = materialised.metadata[TOUCHED_WEEKS].value
+            touched[pair(materialised.asset_key)] = from_texts(texts) or None
+    return {key: weeks for key, weeks in touched.items() if key in done}

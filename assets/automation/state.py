@@ -8,40 +8,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from assets.automation.plan import Key, Node, State, Weeks
-from assets.graph import KEPT_TAG, WEEKS_TAG, Graph
+from assets.automation.plan import Key, Node, State
+from assets.graph import KEPT_TAG, Graph
+from assets.provenance import pair, windows
+from resources.changes import changed_weeks
 from resources.commits import Provenance
 from resources.delivery_plan import is_settled
 from resources.lake import Lake
 from resources.offsets import Standing, position_of
 from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
+from resources.spans import Weeks
 from resources.topics import Topics
 from resources.verdicts import Fault, newest_audit
 
 
-def nodes_of(definitions: dg.Definitions, graph: Graph) -> list[Node]:
+def nodes_of(asset_graph: BaseAssetGraph, graph: Graph) -> list[Node]:
     """All assets of the graph, upstream first."""
-    asset_graph = definitions.resolve_asset_graph()
-    wanted = graph.wanted_weeks()
     nodes = []
     for key in asset_graph.toposorted_asset_keys:
         asset = asset_graph.get(key)
-        mappings = {_pair(dep): asset.partition_mappings.get(dep) for dep in asset.parent_keys}
+        mappings = {pair(dep): asset.partition_mappings.get(dep) for dep in asset.parent_keys}
         nodes.append(
             Node(
-                key=_pair(key),
+                key=pair(key),
                 deps=tuple(sorted(mappings)),
                 code=asset.code_version or "",
-                wanted=wanted[asset.tags.get(WEEKS_TAG, "covered")] if asset.partitions_def else None,
-                read_through={
-                    dep: window.end_offset
-                    for dep, window in mappings.items()
-                    if isinstance(window, dg.TimeWindowPartitionMapping)
-                },
+                wanted=graph.wanted_of(asset.tags) if asset.partitions_def else None,
+                read_through=windows(mappings),
                 has_step=asset.is_materializable,
                 is_kept=KEPT_TAG in asset.tags,
+                only_gains=graph.only_gains(pair(key)),
             )
         )
     return nodes
@@ -78,7 +77,7 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
         if node.key[0] == "bronze" and node.has_step and node.key in tokens
     }
     return State(
-        made_from, tokens, _arrived(lake, graph), _changed_weeks(lake, nodes, made_from, tokens),
+        made_from, tokens, _arrived(lake, graph), _changed_weeks(lake, graph, nodes, made_from, tokens),
         unchecked=frozenset(key for key, audit in audits.items() if audit is False),
         faults={key: audit for key, audit in audits.items() if isinstance(audit, Fault)},
         unpublished=frozenset(unpublished),
@@ -110,19 +109,15 @@ def _waiting(standing: Standing) -> list[str]:
 
 
 def _changed_weeks(
-    lake: Lake, nodes: Sequence[Node], made_from: Mapping[Key, Provenance], tokens: Mapping[Key, str]
+    lake: Lake, graph: Graph, nodes: Sequence[Node], made_from: Mapping[Key, Provenance], tokens: Mapping[Key, str]
 ) -> dict[tuple[Key, str], Weeks | None]:
-    """For every bronze table that moved on under a consumer: the weeks that its newer batches brought."""
+    """For every table that moved on under a weekly consumer: its weeks that changed."""
     changed: dict[tuple[Key, str], Weeks | None] = {}
     for node in nodes:
-        inputs = made_from[node.key].inputs if node.key in made_from else {}
+        inputs = made_from[node.key].inputs if node.key in made_from and node.wanted is not None else {}
         for dep in node.deps:
-            token = inputs.get(".".join(dep))
-            if dep[0] == "bronze" and token and token != tokens.get(dep) and (dep, token) not in changed:
-                changed[dep, token] = lake.weeks_since(".".join(dep), token)
+            token, now = inputs.get(".".join(dep)), tokens.get(dep)
+            if token and now and token != now and (dep, token) not in changed:
+                contract = graph.contracts[dep]
+                changed[dep, token] = changed_weeks(lake, contract, token, now, only_gains=graph.only_gains(dep))
     return changed
-
-
-def _pair(key: dg.AssetKey) -> Key:
-    layer, name = key.path
-    return layer, name

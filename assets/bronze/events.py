@@ -10,16 +10,19 @@ from typing import Any
 
 import dagster as dg
 
-from assets.graph import FIRST_WEEK, LAST_WEEK, TOPIC_LAG, TOPIC_POSITION, Graph, materialise
+from assets.graph import TOPIC_LAG, TOPIC_POSITION, TOUCHED_WEEKS, Graph, materialise
+from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from ml.tokens import household_tokens
+from resources.changes import weeks_of_batches
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.offsets import Standing
 from resources.receipts import Receipt, receipts_of
 from resources.settings import PROJECT_ROOT
 from resources.source_bytes import SourceFileError
+from resources.spans import as_texts
 from resources.token_keys import FIRST_VERSION, key_version, token_key
 from resources.topic_ingest import TopicIngest
 from resources.topics import Topics
@@ -58,9 +61,19 @@ def _event_table(graph: Graph, name: str) -> dg.AssetsDefinition:
                 context.log.info("%s: %s records", batch.file_name, f"{batch.received:,}")
                 receipts.append(batch)
             behind = topic_metadata(reader.standing(name))
-        return dg.MaterializeResult(metadata={**receipt_metadata(receipts), **behind})
+        touched = touched_weeks(lake, contract, receipts)
+        return dg.MaterializeResult(metadata={**receipt_metadata(receipts), **touched, **behind})
 
     return events
+
+
+def touched_weeks(lake: Lake, contract: Contract, receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """The weeks that the batches of an ingest brought or restate, as texts of spans.
+
+    Nothing where no record was accepted; no span for a table without weeks.
+    """
+    batches = [receipt.batch_id for receipt in receipts if receipt.accepted]
+    return {TOUCHED_WEEKS: as_texts(weeks_of_batches(lake, contract, batches))} if batches else {}
 
 
 def _ingest_files(
@@ -109,14 +122,8 @@ def receipt_metadata(receipts: Sequence[Receipt]) -> dict[str, Any]:
         f"| {item.file_name} | {item.outcome} | {' | '.join(f'{getattr(item, count):,}' for count in counts)} |"
         for item in receipts[:MARKDOWN_ROWS]
     )
-    weeks = [r for r in receipts if r.first_week_start_date is not None]
-    span = {
-        FIRST_WEEK: min(str(r.first_week_start_date) for r in weeks),
-        LAST_WEEK: max(str(r.last_week_start_date) for r in weeks),
-    } if weeks else {}  # fmt: skip
     return {
         **totals,
-        **span,
         "dagster/row_count": sum(receipt.rows_written for receipt in receipts),
         "files": dg.MetadataValue.md(header + rows if receipts else "No new file."),
     }

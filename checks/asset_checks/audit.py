@@ -12,11 +12,14 @@ import dagster as dg
 
 from checks.contracts.model import Contract
 from resources.audits import audit_table, audit_weeks, publish_if_new
+from resources.commits import Commit
+from resources.isolation import publish_without_refused
 from resources.lake import Lake
 from resources.notifier import Message, tell
 from resources.registry import Registry
+from resources.spans import Weeks, as_texts, said
 from resources.validation import Verdict
-from resources.verdicts import CONTRACT_CHECK, Fault, broken_audits, verdict_metadata
+from resources.verdicts import BEHIND, CONTRACT_CHECK, REFUSED, Fault, broken_audits, verdict_metadata
 
 # On a run that checks one business week and makes nothing.
 CHECKED_WEEK_TAG = "liftlake/checked_week"
@@ -61,24 +64,42 @@ def _audit_check(
             metadata = verdict_metadata(verdict, newest.version, contract, only)
             return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
         verdict, audited = audit_table(lake, contract, by_name, weeks=_weeks_of(context.run.tags))
-        if verdict.passed and HELD_TAG not in context.run.tags:
+        is_held, refused = HELD_TAG in context.run.tags, ()
+        if verdict.passed and not is_held:
             publish_if_new(lake, contract, audited)
             if follow is not None:
                 follow(lake, registry)
+        elif not verdict.passed and not is_held and _weeks_of(context.run.tags):
+            refused = publish_without_refused(lake, contract, by_name, audited, verdict)
         if not verdict.passed:
-            tell(lake.settings, [broken_contract(contract, verdict, audited.version)])
-        elif broken := broken_audits(context.instance, contract):
+            tell(lake.settings, [broken_contract(contract, verdict, audited.version, refused)])
+        elif not weeks_behind(audited) and (broken := broken_audits(context.instance, contract)):
             tell(lake.settings, [mended_contract(contract, broken, audited.version)])
-        return dg.AssetCheckResult(passed=verdict.passed, metadata=verdict_metadata(verdict, audited.version, contract))
+        metadata = {
+            **verdict_metadata(verdict, audited.version, contract),
+            **({REFUSED: as_texts(refused)} if refused else {}),
+            **({BEHIND: weeks_behind(audited)} if weeks_behind(audited) else {}),
+        }
+        return dg.AssetCheckResult(passed=verdict.passed, metadata=metadata)
 
     return contract_check
 
 
-def broken_contract(contract: Contract, verdict: Verdict, version: int) -> Message:
-    """The incident of a version that did not pass: its blocking rules and how many rows break each, no values."""
+def weeks_behind(audited: Commit) -> list[str]:
+    """The weeks of a version that are due and as an earlier one had them, as texts of spans."""
+    return audited.provenance.behind if audited.provenance is not None else []
+
+
+def broken_contract(contract: Contract, verdict: Verdict, version: int, refused: Weeks = ()) -> Message:
+    """The incident of a version that did not pass: its blocking rules and how many rows break each, no values.
+
+    `refused` are the weeks that stay as they were while the others were published.
+    """
     broken = [result for result in verdict.failures if result.severity == "error"]
     rules = [result.rule_id for result in broken]
     stays = "what reads the broken columns waits" if contract.layer == "bronze" else "readers stay on the one before it"
+    if refused:
+        stays = f"weeks {said(refused)} stay as they were, the others are published"
     return Message(
         subject=_subject(contract, version, rules),
         kind="incident",

@@ -25,7 +25,7 @@ def study_code(graph: Graph, **lake: object) -> str:
 
 
 def test_the_study_alone_is_kept(graph_settings: Settings, definitions: dg.Definitions) -> None:
-    nodes = nodes_of(definitions, build_graph(graph_settings))
+    nodes = nodes_of(definitions.resolve_asset_graph(), build_graph(graph_settings))
     assert [node.key for node in nodes if node.is_kept] == [("models", "demand_studies")]
 
 

@@ -61,7 +61,9 @@ def test_windows_read_all_weeks_before_and_plans_up_to_the_longest_horizon_ahead
     definitions: dg.Definitions, graph_settings: Settings
 ):
     found = {
-        node.key: node.read_through for node in nodes_of(definitions, build_graph(graph_settings)) if node.read_through
+        node.key: node.read_through
+        for node in nodes_of(definitions.resolve_asset_graph(), build_graph(graph_settings))
+        if node.read_through
     }
     assert found == {
         ("gold", "demand_series"): {("silver", "fct_receipt_lines"): 0},

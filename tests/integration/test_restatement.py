@@ -11,6 +11,7 @@ import pytest
 from checks.contracts.loader import load_contracts
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
+from resources.changes import changed_weeks, weeks_of_batches
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import load_mapping
@@ -93,3 +94,22 @@ def test_a_delivery_restates_what_it_corrects_and_what_it_returns(deliver: Calla
     assert deliver("return", "r5,return,milk,h1,2017-01-24 12:00:00,2017-01-24 12:00:00") == (WEEK_2, WEEK_4)
     assert deliver("late sale", "r6,sale,milk,h1,2017-01-18 12:00:00,2017-01-25 12:00:00") == (WEEK_2, WEEK_4)
     assert deliver("other", "r7,sale,milk,h2,2017-01-18 12:00:00,2017-01-25 12:00:00") == (WEEK_3, WEEK_3)
+
+
+def test_the_weeks_since_a_version_are_those_of_all_batches_since_and_no_week_between(
+    lake: Lake, deliver: Callable[..., Weeks]
+):
+    deliver("first", "r1,sale,tea,h1,2017-01-03 12:00:00,2017-01-03 12:00:00")
+    lines = load_contracts()["bronze", "pos_lines"]
+    before = lake.token(lines)
+    deliver("far", "r2,sale,tea,h2,2017-01-24 12:00:00,2017-01-24 12:00:00")
+    assert changed_weeks(lake, lines, before, lake.token(lines)) == (WEEK_4,)
+    deliver("void", "r1,void,tea,h1,2017-01-25 12:00:00,2017-01-25 12:00:00")
+    assert changed_weeks(lake, lines, before, lake.token(lines)) == (WEEK_1, WEEK_4)
+    (batch,) = lake.query("SELECT DISTINCT batch_id FROM bronze.pos_lines WHERE line_kind = 'void'")["batch_id"]
+    assert weeks_of_batches(lake, lines, [batch]) == (WEEK_1, WEEK_4)
+    # Without a new batch nobody knows what has changed.
+    lake.spark.sql("UPDATE bronze.pos_lines SET store_id = 't' WHERE transaction_id = 'r2'")
+    now = lake.token(lines)
+    lake.spark.sql("UPDATE bronze.pos_lines SET store_id = 's' WHERE transaction_id = 'r2'")
+    assert changed_weeks(lake, lines, now, lake.token(lines)) is None

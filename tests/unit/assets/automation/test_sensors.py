@@ -1,24 +1,30 @@
 """What sensors judge: which files are complete, which weeks an ingest touched, which decision asks for training."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
+from assets.automation.backfills import asked_by
+from assets.automation.jobs import INGEST
 from assets.automation.sensors import (
+    REQUESTED_BY,
     complete_files,
     file_sizes,
-    ingested_weeks,
     is_waiting,
     requested_weeks,
     topic_requests,
+    touched_by,
 )
+from assets.graph import TOUCHED_WEEKS
 from definitions import build_definitions, build_graph
 from resources.mapping import load_mapping
 from resources.offsets import TopicState
 from resources.settings import Settings, load_settings
+from resources.spans import as_texts
 
 MAPPING = load_mapping("completejourney")
 
@@ -41,20 +47,70 @@ def test_other_files_and_missing_folders_are_no_files(tmp_path: Path):
     assert file_sizes(tmp_path / "nowhere", MAPPING) == {}
 
 
-def test_weeks_of_an_ingest_come_from_its_materialisations():
-    @dg.asset
-    def receipts() -> dg.MaterializeResult:
-        return dg.MaterializeResult(metadata={"first_week": "2017-01-09", "last_week": "2017-01-16"})
+PASSES = dg.AssetCheckResult(passed=True)
+LATE = [date(2017, 1, 9) + timedelta(weeks=number) for number in (0, 1, 30)]
 
-    @dg.asset
+
+def ingested(
+    instance: dg.DagsterInstance, weeks: Sequence[date], *, check: dg.AssetCheckResult = PASSES
+) -> dg.ExecuteInProcessResult:
+    """An ingest of the landing folder that brought receipt lines of these weeks, and lookups without any new record."""
+
+    @dg.asset(key=["bronze", "pos_lines"])
+    def receipts() -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata={TOUCHED_WEEKS: as_texts(weeks)})
+
+    @dg.asset(key=["bronze", "products"])
     def lookups() -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata={"files": "none"})
 
+    @dg.asset_check(asset=receipts, name="contract", blocking=True)
+    def contract() -> dg.AssetCheckResult:
+        return check
+
+    @dg.asset_check(asset=lookups, name="contract", blocking=True)
+    def contract_of_lookups() -> dg.AssetCheckResult:
+        return PASSES
+
+    job = dg.define_asset_job(INGEST).resolve(
+        asset_graph=dg.Definitions(
+            [receipts, lookups], asset_checks=[contract, contract_of_lookups]
+        ).resolve_asset_graph()
+    )
+    return job.execute_in_process(instance=instance, tags=REQUESTED_BY, raise_on_error=False)
+
+
+def test_weeks_of_an_ingest_come_from_what_its_check_let_pass():
+    broken = {"rules": dg.MetadataValue.json([])}
     with dg.DagsterInstance.ephemeral() as instance:
-        done = dg.materialize([receipts, lookups], instance=instance)
-        assert ingested_weeks(instance, done.run_id) == ("2017-01-09", "2017-01-16")
-        nothing = dg.materialize([lookups], instance=instance)
-        assert ingested_weeks(instance, nothing.run_id) is None
+        done = ingested(instance, LATE)
+        assert touched_by(instance, done.run_id) == {("bronze", "pos_lines"): tuple(LATE)}
+        refused = ingested(instance, LATE, check=dg.AssetCheckResult(passed=False, metadata=broken))
+        assert touched_by(instance, refused.run_id) == {}
+
+
+def test_late_rows_ask_for_one_backfill_of_exactly_the_weeks_they_touch(graph_settings: Settings):
+    """Once, however often a tick comes, and whatever becomes of the cursor: lost, rewound, or of another folder."""
+    definitions = build_definitions(build_graph(graph_settings))
+    repository = definitions.get_repository_def()
+    sensor = repository.get_sensor_def("landing_folder")
+    with dg.DagsterInstance.ephemeral() as instance:
+        ingested(instance, LATE)
+        for cursor in (None, "{}", None, '{"transactions.parquet": [1, 2]}'):
+            context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
+            assert not sensor.evaluate_tick(context).run_requests
+        (record,) = instance.get_backfills()
+        weeks = asked_by(instance, definitions.resolve_asset_graph(), record.backfill_id)
+        covered = build_graph(graph_settings).week_dates()
+        assert weeks["silver", "fct_receipt_lines"] == tuple(LATE)
+        assert weeks["gold", "demand_series"] == tuple(week for week in covered if week >= LATE[0])
+        assert ("gold", "promotion_plans") not in weeks
+        assert ("silver", "dim_store") not in weeks
+        assert {key for key in weeks if key[0] not in ("silver", "gold")} == set()
+        assert record.tags == REQUESTED_BY
+        ingested(instance, LATE[:1])
+        sensor.evaluate_tick(dg.build_sensor_context(instance=instance, repository_def=repository))
+        assert len(instance.get_backfills()) == 2
 
 
 def decided(instance: dg.DagsterInstance, week: str, response: str, *, fails: bool = False) -> None:
