@@ -33,9 +33,9 @@ from resources.topics import TopicError, Topics
 
 REQUESTED_BY = {"requested_by": "landing_folder"}
 TOPICS_TAG = {"requested_by": "topics"}
-# On a run that reads topics: a digest of how far they went when it was asked for.
-ENDS_TAG = "liftlake/topic_ends"
-# How often the same messages are asked for when the run that should bring them fails.
+# On a run that ingests: a digest of the files, or of how far the topics went, when it was asked for.
+FILES_TAG, ENDS_TAG = "liftlake/landed_files", "liftlake/topic_ends"
+# How often the same files and messages are asked for when the run that should bring them fails.
 TRIES = 3
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING,
              dg.DagsterRunStatus.STARTED]  # fmt: skip
@@ -105,11 +105,9 @@ def _landing(graph: Graph, job: UnresolvedAssetJobDefinition) -> dg.SensorDefini
         before = {name: tuple(size) for name, size in json.loads(context.cursor or "{}").items()}
         now = file_sizes(graph.settings.landing, graph.mapping)
         asked = ask_for_weeks(context.instance, *assets_of(context, graph), REQUESTED_BY)
-        requests = []
         complete = complete_files(now, before)
-        if complete:
-            key = json.dumps(complete, sort_keys=True)
-            requests.append(dg.RunRequest(run_key=key, job_name=INGEST, tags=REQUESTED_BY))
+        told = json.dumps(complete, sort_keys=True)
+        requests = request_of(context.instance, FILES_TAG, told, REQUESTED_BY) if complete else []
         return dg.SensorResult(
             run_requests=requests, cursor=json.dumps(now, sort_keys=True), skip_reason=skipped(requests, asked)
         )
@@ -171,12 +169,24 @@ def topic_requests(instance: dg.DagsterInstance, states: Mapping[str, TopicState
     if not waiting or instance.get_runs(dg.RunsFilter(tags=TOPICS_TAG, statuses=UNDER_WAY), limit=1):
         return []
     told = json.dumps({table: [state.topic_id, sorted(state.end.items())] for table, state in sorted(waiting.items())})
-    ends = hashlib.sha256(told.encode()).hexdigest()[:16]
-    failed = instance.get_runs(dg.RunsFilter(tags={ENDS_TAG: ends}, statuses=FAILED), limit=TRIES)
+    return request_of(instance, ENDS_TAG, told, TOPICS_TAG)
+
+
+def request_of(instance: dg.DagsterInstance, tag: str, told: str, tags: Mapping[str, str]) -> list[dg.RunRequest]:
+    """A request to ingest, named by what it is for: made once, and again only after a run that failed.
+
+    Args:
+        instance: whose runs are looked at.
+        tag: on the run, with a digest of what it is for.
+        told: what it is for.
+        tags: further tags.
+    """
+    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+    failed = instance.get_runs(dg.RunsFilter(tags={tag: digest}, statuses=FAILED), limit=TRIES)
     if len(failed) == TRIES:
         return []
-    tags = {**TOPICS_TAG, ENDS_TAG: ends}
-    return [dg.RunRequest(run_key=f"topics-{ends}-{len(failed)}", job_name=INGEST, tags=tags)]
+    key = f"{tag.rpartition('/')[2]}-{digest}-{len(failed)}"
+    return [dg.RunRequest(run_key=key, job_name=INGEST, tags={**tags, tag: digest})]
 
 
 def is_waiting(instance: dg.DagsterInstance, table: str, state: TopicState) -> bool:

@@ -113,6 +113,25 @@ def test_late_rows_ask_for_one_backfill_of_exactly_the_weeks_they_touch(graph_se
         assert len(instance.get_backfills()) == 2
 
 
+def test_files_that_landed_are_asked_for_again_only_after_a_run_that_failed(graph_settings: Settings, tmp_path: Path):
+    """Thrice at most; whoever mends the cause says `liftlake run`, or delivers another file."""
+    (tmp_path / "transactions.parquet").write_bytes(b"x")
+    definitions = build_definitions(build_graph(graph_settings.model_copy(update={"landing": tmp_path})))
+    repository = definitions.get_repository_def()
+    sensor, cursor, keys = repository.get_sensor_def("landing_folder"), None, []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for tick in range(6):
+            context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
+            found = sensor.evaluate_tick(context)
+            cursor = found.cursor
+            keys.append([request.run_key for request in found.run_requests or ()])
+            if tick in {2, 3, 4}:
+                ended(instance, (found.run_requests or [])[0].tags, dg.DagsterRunStatus.FAILURE)
+    assert keys[0] == keys[5] == []
+    assert keys[1] == keys[2]
+    assert len({key for tick in keys for key in tick}) == 3
+
+
 def decided(instance: dg.DagsterInstance, week: str, response: str, *, fails: bool = False) -> None:
     """A run that publishes a drift decision, or whose check refuses it."""
 
