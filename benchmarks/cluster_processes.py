@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
@@ -112,9 +113,12 @@ class Cluster:
 
     def alive(self) -> list[dict[str, Any]]:
         """The workers that the master believes alive, as it describes them."""
-        page = HTTPConnection(self._here.address, self._web_port, timeout=PATIENCE_SECONDS)
-        page.request("GET", "/json/")
-        return [worker for worker in json.load(page.getresponse())["workers"] if worker["state"] == "ALIVE"]
+        with closing(HTTPConnection(self._here.address, self._web_port, timeout=PATIENCE_SECONDS)) as page:
+            page.request("GET", "/json/")
+            answer = page.getresponse()
+            # Its port is open before it knows its pages.
+            workers = json.load(answer)["workers"] if answer.status == HTTPStatus.OK else []
+        return [worker for worker in workers if worker["state"] == "ALIVE"]
 
     def kill_working(self, is_over: Callable[[], bool]) -> bool:
         """End one worker, its executor and the Python in it as a machine's crash would, once it has Python to run.

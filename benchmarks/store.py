@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -50,9 +50,9 @@ def store(address: str, log: Path) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StoreError(f"The S3-compatible store did not start: see {log}.")
             time.sleep(0.1)
-        bucket = HTTPConnection(address, port, timeout=PATIENCE_SECONDS)
-        bucket.request("PUT", "/lake")
-        bucket.getresponse().close()
+        with closing(HTTPConnection(address, port, timeout=PATIENCE_SECONDS)) as bucket:
+            bucket.request("PUT", "/lake")
+            bucket.getresponse().read()
         yield f"http://{address}:{port}"
     finally:
         process.terminate()
