@@ -25,7 +25,7 @@ from resources.spark_features import features_in_spark
 from resources.spark_server import SparkServerError
 from tests.unit.ml.demand_data import Demand, make_demand
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 CONTRACT = load_contracts()["gold", "demand_features"]
 HORIZONS = (1, 2, 4)
 
