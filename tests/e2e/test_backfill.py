@@ -223,7 +223,7 @@ def test_a_resume_touches_what_failed_or_is_missing_and_nothing_else(till: Till,
 
 def test_the_lake_is_what_the_files_say(till: Till, mended: str):
     wanted = duckdb.sql(
-        "SELECT CAST(date_trunc('week', CAST(at AS TIMESTAMP)) AS DATE) AS week, CAST(SUM(units) AS INT) FROM "
+        "SELECT CAST(date_trunc('week', CAST(\"at\" AS TIMESTAMP)) AS DATE) AS week, CAST(SUM(units) AS INT) FROM "
         f"(SELECT * FROM read_csv('{till.files}/sales_*.csv') QUALIFY row_number() OVER "
         "(PARTITION BY receipt ORDER BY known DESC) = 1) GROUP BY 1 ORDER BY 1"
     ).fetchall()
