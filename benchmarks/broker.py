@@ -93,21 +93,10 @@ class Broker:
             properties.write_text(text, encoding="utf-8")
             self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)).wait()
         self._process = self._java("kafka.Kafka", str(properties))
-        self.pid_file.write_text(str(self._process.pid), encoding="utf-8")
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(f"The broker does not answer: see {self.folder / 'broker.log'}.")
-
-    @property
-    def pid_file(self) -> Path:
-        """Holds the id of the broker's process."""
-        return self.folder / "broker.pid"
-
-    def start_if_gone(self) -> None:
-        """Start the broker when somebody killed it."""
-        if self._process is not None and self._process.poll() is not None:
-            self.start()
 
     def kill(self) -> None:
         """End the broker as a crash would."""

@@ -18,7 +18,6 @@ PROGRAMS = (
     "asof",
     "censoring",
     "cluster",
-    "crash",
     "demand",
     "demand_limits",
     "demo",

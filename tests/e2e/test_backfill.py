@@ -24,7 +24,7 @@ from resources.settings import PROJECT_ROOT, load_settings
 from resources.spans import between
 from tests.command_lake import CommandLake
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 
 MAPPING = """
 source: till
@@ -200,7 +200,6 @@ def mended(till: Till, first: dict[str, Any]) -> str:
     return first["answer"]["id"]
 
 
-@pytest.mark.certify
 def test_a_resume_that_is_killed_leaves_what_it_published(till: Till, mended: str):
     """The kill comes after a span was published and before its check was recorded: that one is made again."""
     before = till.made()
