@@ -23,7 +23,6 @@ from typing import Any, Self
 
 import psutil
 
-from benchmarks import store
 from benchmarks.namespaces import Place, places
 from resources.jars import java_executable, spark_jars, verified_jars
 from resources.settings import Settings, child_environment
@@ -51,13 +50,9 @@ class ClusterError(RuntimeError):
 
 @dataclass
 class Cluster:
-    """A cluster whose Connect server has its catalog and logs in the home of `settings`; a context that stops it.
-
-    `has_store`: its file system is an S3-compatible store, which ends with it.
-    """
+    """A cluster whose Connect server has its catalog and logs in the home of `settings`; a context that stops it."""
 
     settings: Settings
-    has_store: bool = False
     port: int = field(default_factory=free_port)
     _token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _here: Place = field(default_factory=lambda: Place(LOOPBACK))
@@ -92,7 +87,6 @@ class Cluster:
         for folder in (state / "scratch", self.settings.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self._here, *others = self._stack.enter_context(places(WORKERS))
-        file_system, jars = self._file_system()
         self._stack.callback(self._stop)
         master_port, self._web_port = free_port(self._here.address), free_port(self._here.address)
         master = f"spark://{self._here.address}:{master_port}"
@@ -104,9 +98,7 @@ class Cluster:
             words += ["--memory", WORKER_MEMORY, "--work-dir", str(state / f"worker-{number}"), master]
             self._daemon(f"worker-{number}", place, words)
         self._wait("worker-1", lambda: len(self.alive()) == WORKERS)
-        properties = {**self._server_properties(master), **file_system}
-        properties["spark.executor.extraClassPath"] = os.pathsep.join(map(str, [*verified_jars(self.settings), *jars]))
-        command = java_command(self.settings, properties, jars)
+        command = java_command(self.settings, self._server_properties(master))
         env = {"PYSPARK_PYTHON": sys.executable, "SPARK_CONNECT_AUTHENTICATE_TOKEN": self._token}
         self._process("server", command, {**env, "SPARK_LOCAL_IP": self._here.address})
         self._wait("server", lambda: is_port_open(self.port) and all(item["coresused"] for item in self.alive()))
@@ -142,14 +134,10 @@ class Cluster:
             "spark.driver.bindAddress": self._here.address,
             "spark.executor.memory": EXECUTOR_MEMORY,
             "spark.executor.cores": "1",
+            # Otherwise a task waits three seconds for the worker that has its rows while another has nothing to do.
+            "spark.locality.wait": "0",
+            "spark.executor.extraClassPath": os.pathsep.join(str(path) for path in verified_jars(self.settings)),
         }
-
-    def _file_system(self) -> tuple[dict[str, str], list[Path]]:
-        """What Spark is told and given of the store; nothing where paths are those of this machine."""
-        if not self.has_store:
-            return {}, []
-        endpoint = self._stack.enter_context(store.store(self._here.address, self.settings.logs / "cluster-store.log"))
-        return store.properties(endpoint), verified_jars(self.settings, store.LOCK)
 
     def _daemon(self, name: str, place: Place, words: Sequence[str]) -> None:
         java = [str(self._java_home() / "bin" / "java"), f"-Xmx{DAEMON_MEMORY}", "-XX:+UseSerialGC"]

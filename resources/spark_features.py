@@ -55,7 +55,10 @@ def features_in_spark(
         plans = series.where("FALSE")
     around = _surroundings(spark, series, plans)
     task = _per_store(around, contract, list(cutoffs), list(horizons))
-    both = series.groupBy("store_id").cogroup(plans.groupBy("store_id"))
+    # By their bytes alone Spark would give all stores to one worker: their size says nothing of the work in them.
+    spread = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    own, planned = (rows.repartition(spread, "store_id").groupBy("store_id") for rows in (series, plans))
+    both = own.cogroup(planned)
     return _collected(both.applyInArrow(task, column_ddl(contract))).sort(FEATURE_KEY)
 
 

@@ -7,8 +7,7 @@ here: the processes (spark_supervisor for the local server).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from resources.jars import java_executable, spark_jars, verified_jars
 from resources.settings import PROJECT_ROOT, Settings
@@ -66,9 +65,9 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
     }
 
 
-def java_command(settings: Settings, properties: Mapping[str, str], more_jars: Iterable[Path] = ()) -> list[str]:
-    """The whole command line of the server's JVM, which loads the locked JARs and `more_jars`."""
-    jars = [str(path) for path in (*verified_jars(settings), *more_jars)]
+def java_command(settings: Settings, properties: Mapping[str, str]) -> list[str]:
+    """The whole command line of the server's JVM."""
+    jars = [str(path) for path in verified_jars(settings)]
     opens = [f"--add-opens={package}=ALL-UNNAMED" for package in OPENED_PACKAGES]
     return [
         str(java_executable(settings)),

@@ -30,11 +30,9 @@ CONTRACT = load_contracts()["gold", "demand_features"]
 HORIZONS = (1, 2, 4)
 
 
-@pytest.fixture(scope="module", params=["folder", pytest.param("store", marks=pytest.mark.certify)])
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """With tables in a folder that all its processes see, and in an S3-compatible store."""
-    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
-    with Cluster(settings, has_store=request.param == "store") as started:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(cluster_settings(tmp_path_factory.mktemp("cluster"))) as started:
         yield started
 
 
@@ -42,7 +40,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def lake(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """An empty lake whose tables lie outside of its home."""
     folder = tmp_path_factory.mktemp("lake")
-    settings = settings_of(cluster, folder / "home", Path("/tables") if cluster.has_store else folder / "tables")
+    settings = settings_of(cluster, folder / "home", folder / "tables")
     opened = Lake(settings, SparkDoor(settings))
     opened.prepare()
     yield opened
@@ -70,7 +68,7 @@ def test_a_worker_that_dies_at_work_changes_no_bit(cluster: Cluster, lake: Lake)
     assert_frame_equal(found, wanted, check_exact=True)
     lake.write(CONTRACT, found, Provenance("made for a test"))
     (location,) = lake.query(f"DESCRIBE DETAIL {CONTRACT.audit_name}")["location"]
-    assert location.startswith("s3a://lake/tables/" if cluster.has_store else f"file:{lake.settings.warehouse}")
+    assert location.startswith(f"file:{lake.settings.warehouse}")
     stored = lake.read(CONTRACT.audit_name)
     assert_frame_equal(stored.sort(CONTRACT.primary_key), wanted.sort(CONTRACT.primary_key), check_exact=True)
 
