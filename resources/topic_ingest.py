@@ -52,12 +52,11 @@ class TopicIngest:
         # Become the writer before the books are read.
         self._books.undo_unbooked()
         receipts = self._receipts(table)
-        now = self._topics.state(self.topic_of(table))
         until = time.monotonic() + hold_seconds
         with TopicReader(self._topics, self.topic_of(table), self._mapping.tables[table].text, most) as reader:
-            messages = reader.following(position_of(receipts), now)
+            messages = reader.following(position_of(receipts), None)
             while messages is not None:
-                limit = None if time.monotonic() < until else now
+                limit = None if time.monotonic() < until else messages.state
                 ahead = reader.ahead(messages.position, limit)
                 receipts.append(self._batch(table, messages, plan, receipts))
                 messages.records.unlink()

@@ -37,12 +37,14 @@ class Messages:
 
     Attributes:
         position: up to where the topic is read with them.
+        state: what the broker had then.
         ranges: the offsets that they were read from.
         sha256, size_bytes: of the messages in their order.
         records: the Parquet file of their records.
     """
 
     position: Position
+    state: TopicState
     ranges: Sequence[OffsetRange]
     sha256: str
     size_bytes: int
@@ -91,7 +93,7 @@ class TopicReader:
         after = Position(now.topic_id, {item.partition: item.end for item in ranges}, _ordinal(position) + 1)
         records = Path(self._folder.name) / f"{after.ordinal}.parquet"
         stage_messages(values, self._text, records)
-        return Messages(after, ranges, digest(values), sum(map(len, values)), records)
+        return Messages(after, now, ranges, digest(values), sum(map(len, values)), records)
 
     def ahead(self, position: Position, state: TopicState | None) -> Future[Messages | None]:
         """`following`, beside what the caller does, where enough waits to be worth it."""
