@@ -28,12 +28,13 @@ from benchmarks.topic_runs import TOPIC, Booked, ages_of, follow, lines_of, read
 from checks.contracts.loader import load_contracts
 from resources.event_features import KEYS, FeatureTable, FollowedFeatures, features_where
 from resources.lake import Lake
+from resources.spans import between
 from resources.topics import TopicError
 
 RATE_PER_SECOND, SECONDS, BYTES_EACH, PARTITIONS = 2_000, 60, 1_000, 2
 MILLION = 1_000_000
 AS_FAST_AS_CAN = 200_000
-WEEKS = date(2017, 11, 27), date(2017, 12, 18)
+WEEKS = between(date(2017, 11, 27), date(2017, 12, 18))
 
 
 @dataclass

@@ -160,8 +160,7 @@ def followed_features(opened: Session) -> FollowedFeatures | None:
     if not tables:
         return None
     by_name = {contract.published_name: contract for contract in opened.graph.contracts.values()}
-    weeks = opened.graph.week_dates()
-    return FollowedFeatures(opened.lake, tables, by_name, (weeks[0], weeks[-1]))
+    return FollowedFeatures(opened.lake, tables, by_name, tuple(opened.graph.week_dates()))
 
 
 def as_row(standing: Standing) -> dict[str, object]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import polars as pl
 
@@ -27,7 +26,8 @@ from resources.commits import Provenance
 from resources.conform import conform
 from resources.lake import Lake
 from resources.receipts import Receipt
-from resources.spans import as_texts, between, from_texts, in_order
+from resources.settings import Settings
+from resources.spans import Weeks, as_texts, from_texts, in_order, where_sql
 from resources.token_keys import token_key
 from resources.validation import Verdict
 
@@ -36,7 +36,6 @@ HOUSEHOLDS = "household_token"
 # Feature table -> whose features it holds.
 KEYS = {"household_event_features": HOUSEHOLDS, "store_event_features": "store_id"}
 COLUMNS = (WEEK, "event_type", "quantity_units", "event_at", "known_at")
-Weeks = tuple[date, date]
 
 
 class BrokenFeatures(RuntimeError):
@@ -48,22 +47,25 @@ class BrokenFeatures(RuntimeError):
         self.contract, self.verdict, self.version = contract, verdict, version
 
 
-def features_where(lake: Lake, table: str, condition: str) -> pl.DataFrame:
-    """The features of a table from the events that a SQL condition names, as ml.event_features gives them."""
+def events_where(lake: Lake, condition: str) -> pl.DataFrame:
+    """What features need of the events that a SQL condition names: one row per event."""
+    return lake.query(f"SELECT household_id, store_id, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
+
+
+def features_of(settings: Settings, table: str, events: pl.DataFrame) -> pl.DataFrame:
+    """The features of a table from events, as ml.event_features gives them."""
     key = KEYS[table]
     if key != HOUSEHOLDS:
-        events = lake.query(f"SELECT {key}, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
         return event_features(events, key)
-    events = lake.query(f"SELECT household_id, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
     # An hour of a household is counted before its token is made: a token costs more than a count.
     rows = event_features(events, "household_id")
-    tokens = household_tokens(rows["household_id"].unique(), *token_key(lake.settings)).drop("key_version")
+    tokens = household_tokens(rows["household_id"].unique(), *token_key(settings)).drop("key_version")
     return rows.join(tokens, on="household_id").drop("household_id").sort(key, WEEK, HOUR)
 
 
-def in_weeks(weeks: tuple[object, object]) -> str:
-    """SQL condition of the rows of some business weeks, the first and the last included."""
-    return f"{WEEK} BETWEEN DATE'{weeks[0]}' AND DATE'{weeks[1]}'"
+def features_where(lake: Lake, table: str, condition: str) -> pl.DataFrame:
+    """The features of a table from the events that a SQL condition names."""
+    return features_of(lake.settings, table, events_where(lake, condition))
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class FeatureTable:
 
 
 class FollowedFeatures:
-    """The feature tables of one lake, as long as one process follows a topic."""
+    """The feature tables of one lake, as long as one process follows a topic; `weeks` are those that they cover."""
 
     def __init__(
         self, lake: Lake, tables: Sequence[FeatureTable], by_name: Mapping[str, Contract], weeks: Weeks
@@ -98,20 +100,25 @@ class FollowedFeatures:
             if weeks is not None:
                 self._recompute(table, weeks, now)
             if weeks is not None or not self._is_published(table.contract):
-                self._publish(table, weeks)
+                self._publish(table, weeks or ())
 
     def add(self, batch: Receipt) -> None:
         """Add what a batch brought to every table, and publish it; raises as `catch_up`."""
         if not batch.accepted:
             return
         now = self._lake.newest(self._by_name[EVENTS]).version
+        if any(int(made.inputs[EVENTS]) != now - 1 for made in self._made.values()):
+            self.catch_up()
+            return
+        events = events_where(self._lake, f"batch_id = {literal(batch.batch_id)} AND {where_sql(WEEK, self._weeks)}")
         for table in self._tables:
-            made = self._made[table.contract.name]
-            if int(made.inputs[EVENTS]) != now - 1:
-                self.catch_up()
-                return
-            touched = self._merge(table, batch, replace(made, inputs={EVENTS: str(now)}))
-            self._publish(table, touched)
+            name = table.contract.name
+            self._made[name] = replace(self._made[name], inputs={EVENTS: str(now)})
+            rows = features_of(self._lake.settings, name, events)
+            # Nothing is written of a batch that has nothing for a table.
+            if not rows.is_empty():
+                self._merge(table.contract, rows)
+                self._publish(table, in_order(rows[WEEK]))
 
     def _behind(self, table: FeatureTable, now: str) -> Weeks | None:
         """The weeks that a table has to be recomputed for; None: it has all events."""
@@ -121,33 +128,24 @@ class FollowedFeatures:
         if made is None or made.code != table.code or made.through is None:
             return self._weeks
         self._made[contract.name] = made
-        if made.through < self._weeks[1].isoformat():
+        if made.through < self._weeks[-1].isoformat():
             return self._weeks
-        touched = from_texts(made.behind)
+        touched = {*from_texts(made.behind)}
         if made.inputs[EVENTS] != now:
             since = changed_weeks(self._lake, self._by_name[EVENTS], made.inputs[EVENTS], now)
-            touched = in_order((*touched, *(self._weeks if since is None else since)))
-        if not touched:
-            return None
-        return max(touched[0], self._weeks[0]), min(touched[-1], self._weeks[1])
+            touched |= {*(self._weeks if since is None else since)}
+        return in_order(touched & {*self._weeks}) if touched else None
 
     def _recompute(self, table: FeatureTable, weeks: Weeks, now: str) -> None:
-        where = in_weeks(weeks)
-        through, replaced = self._weeks[1].isoformat(), as_texts(between(*weeks))
-        made = Provenance(code=table.code, inputs={EVENTS: now}, through=through, made=replaced)
+        where, through = where_sql(WEEK, weeks), self._weeks[-1].isoformat()
+        made = Provenance(code=table.code, inputs={EVENTS: now}, through=through, made=as_texts(weeks))
         self._lake.write(table.contract, features_where(self._lake, table.contract.name, where), made, where)
         self._made[table.contract.name] = made
 
-    def _merge(self, table: FeatureTable, batch: Receipt, made: Provenance) -> Weeks | None:
-        """Add a batch's features to a table in one commit, which says that they are in it."""
-        condition = f"batch_id = {literal(batch.batch_id)} AND {in_weeks(self._weeks)}"
-        rows = features_where(self._lake, table.contract.name, condition)
-        if rows.is_empty():
-            return None
-        contract, key = table.contract, (KEYS[table.contract.name], WEEK, HOUR)
-        weeks = sorted(rows[WEEK].unique())
-        made = replace(made, made=as_texts(weeks))
-        same = " AND ".join(f"old.{name} = new.{name}" for name in key)
+    def _merge(self, contract: Contract, rows: pl.DataFrame) -> None:
+        """Add a batch's features to a table in one commit, which says that its events are in it."""
+        made = replace(self._made[contract.name], made=as_texts(rows[WEEK]))
+        same = " AND ".join(f"old.{name} = new.{name}" for name in (KEYS[contract.name], WEEK, HOUR))
         changed = [
             *(f"old.{name} = old.{name} + new.{name}" for name in SUMS),
             *(f"old.{name} = LEAST(old.{name}, new.{name})" for name in LEAST),
@@ -161,14 +159,14 @@ class FollowedFeatures:
                 f"WHEN MATCHED THEN UPDATE SET {', '.join(changed)} WHEN NOT MATCHED THEN INSERT *"
             )
         self._made[contract.name] = made
-        return weeks[0], weeks[-1]
 
     def _is_published(self, contract: Contract) -> bool:
         seen = self._lake.publication(contract)
         return seen is not None and seen.version == self._lake.newest(contract).version
 
-    def _publish(self, table: FeatureTable, weeks: Weeks | None) -> None:
-        verdict, audited = audit_table(self._lake, table.contract, self._by_name, weeks)
+    def _publish(self, table: FeatureTable, weeks: Weeks) -> None:
+        span = (weeks[0], weeks[-1]) if weeks else None
+        verdict, audited = audit_table(self._lake, table.contract, self._by_name, span)
         if not verdict.passed:
             raise BrokenFeatures(table.contract, verdict, audited.version)
         publish_if_new(self._lake, table.contract, audited)

@@ -1,7 +1,7 @@
 """The records of a delivery, each with its canonical columns, whether it is good, and which of its repeats it is.
 
-Belongs here: judging and ranking records on the server, nothing is counted or committed. Does not belong here:
-what the columns and rules are (projection, record_rules), what becomes of the records (ingest).
+Belongs here: judging and ranking records on the server; nothing is counted or committed. Does not belong here: what
+the columns and rules are (projection, record_rules), what becomes of the records (ingest).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from resources.staging import Relation
 
 PAYLOAD, ENCODING = "_payload", "_payload_encoding"
 KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
-# So many keys fit into the memory of every worker.
+# The keys of so many fit into the memory of every worker, and they themselves into the server's.
 FEW_RECORDS = 250_000
 
 

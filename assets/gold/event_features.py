@@ -6,13 +6,16 @@ here: what a feature is (ml.event_features), how a batch is added (resources.eve
 They are made from bronze, because silver is made by the week: an event is in its hour as soon as its batch is booked.
 """
 
+from datetime import date
+
 import dagster as dg
 
 from assets.automation.conditions import when_inputs_pass
 from assets.graph import Graph, materialise
-from resources.event_features import KEYS, FeatureTable, features_where, in_weeks
+from resources.event_features import KEYS, FeatureTable, features_where
 from resources.lake import Lake
 from resources.settings import PROJECT_ROOT
+from resources.spans import between, where_sql
 from resources.token_keys import FIRST_VERSION, key_version
 
 CODE = [PROJECT_ROOT / name for name in ("ml/event_features.py", "ml/tokens.py", "resources/event_features.py")]
@@ -41,7 +44,8 @@ def _features(graph: Graph, name: str) -> dg.AssetsDefinition:
     )  # fmt: skip
     def features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         weeks = context.partition_key_range
-        rows = features_where(lake, name, in_weeks((weeks.start, weeks.end)))
+        made = between(date.fromisoformat(weeks.start), date.fromisoformat(weeks.end))
+        rows = features_where(lake, name, where_sql("week_start_date", made))
         return materialise(context, lake, graph, graph.contract("gold", name), rows)
 
     return features

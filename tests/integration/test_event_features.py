@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -23,12 +24,13 @@ from resources.lake import Lake
 from resources.mapping import load_mapping
 from resources.receipts import Receipt
 from resources.settings import Settings
+from resources.spans import between
 from resources.token_keys import token_key
 
 pytestmark = pytest.mark.spark
 # A Sunday evening in New York: the events lie in two business weeks.
 START = datetime(2017, 12, 4, 3, tzinfo=UTC)
-WEEKS = date(2017, 11, 27), date(2017, 12, 4)
+WEEKS = between(date(2017, 11, 27), date(2017, 12, 4))
 FILES, BRONZE = 4, ("telemetry_events", "ingest_ledger", "quarantine")
 Contracts = dict[tuple[str, str], Contract]
 
@@ -139,6 +141,25 @@ def test_what_is_in_the_features_is_not_added_again(lake: Lake, contracts: Contr
     assert versions(lake, contracts) == [2, 2]
     for name, rows in before.items():
         assert_frame_equal(published(lake, name), rows)
+
+
+def test_a_batch_without_households_changes_stores_alone_and_is_followed_by_a_merge(
+    lake: Lake, contracts: Contracts, files: list[Path], tmp_path: Path
+):
+    """Nothing is written for households; the next batch is added to what is there, not recomputed."""
+    messages = Traffic(seed=12, count=50, start=START).messages()
+    unsigned = [json.dumps({**json.loads(item), "household_id": None}).encode() for item in messages]
+    features = followed(lake, contracts)
+    features.catch_up()
+    features.add(ingested(lake, contracts, write_lines(unsigned, tmp_path / "telemetry-unsigned.jsonl")))
+    assert versions(lake, contracts) == [0, 1]
+    features.add(ingested(lake, contracts, files[0]))
+    assert versions(lake, contracts) == [1, 2]
+    for name in KEYS:
+        newest = lake.spark.sql(f"DESCRIBE HISTORY gold_audit.{name} LIMIT 1").collect()[0]
+        assert newest["operation"] == "MERGE"
+        rows = published(lake, name)
+        assert_frame_equal(rows, features_where(lake, name, "TRUE").select(rows.columns), check_dtypes=False)
 
 
 def test_features_that_break_their_contract_are_not_published(lake: Lake, contracts: Contracts, files: list[Path]):
