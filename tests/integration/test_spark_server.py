@@ -53,7 +53,9 @@ def test_after_a_kill_the_same_door_leads_to_a_new_server_and_the_same_rows(own:
     killed = spark_server.ensure(own)
     os.kill(killed.pid, signal.SIGKILL)
     psutil.Process(killed.pid).wait(10) if psutil.pid_exists(killed.pid) else None
-    assert door.session().sql("SELECT number FROM kept.numbers").collect()[0]["number"] == 7
+    rows = door.session().table("kept.numbers")
+    assert [row["number"] for row in rows.collect()] == [7]
+    assert [row["number"] for row in rows.localCheckpoint().collect()] == [7]
     assert spark_server.ensure(own).pid != killed.pid
     door.close()
 
@@ -62,7 +64,9 @@ def test_a_remote_is_used_and_nothing_local_starts(own: Settings, tmp_path: Path
     elsewhere = spark_server.ensure(own)
     settings = throwaway_settings(tmp_path).model_copy(update={"spark_remote": elsewhere.url})
     door = SparkDoor(settings)
-    assert door.session().sql("SELECT number FROM kept.numbers").collect()[0]["number"] == 7
+    rows = door.session().table("kept.numbers")
+    assert [row["number"] for row in rows.collect()] == [7]
+    assert [row["number"] for row in rows.localCheckpoint().collect()] == [7]
     assert spark_server.running(settings) is None
     assert not spark_server.state_folder(settings).exists()
     door.close()
