@@ -4,7 +4,7 @@ Belongs here: how dbt's models become assets of this graph, and one call of dbt 
 Does not belong here: SQL (dbt/), columns (checks.contracts).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def _entities(graph: Graph, manifest: Path) -> dg.AssetsDefinition:
     def silver_entities(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
     ) -> Iterator[Any]:
-        yield from _build(context, dbt, lake, graph, {})
+        # Tests that need facts too run with the facts, as they do where all entities are built.
+        yield from _build(context, dbt, lake, graph, {}, ["--exclude", WEEKLY])
 
     return silver_entities
 
@@ -96,10 +97,12 @@ def _weekly_facts(graph: Graph, manifest: Path) -> dg.AssetsDefinition:
 
 
 def _build(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, graph: Graph, weeks: Mapping[str, str]
-) -> Iterator[Any]:
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, graph: Graph, weeks: Mapping[str, str],
+    more: Sequence[str] = (),
+) -> Iterator[Any]:  # fmt: skip
     """One call of dbt for the selected models: tables from their contracts, then the models, then their row counts."""
     lake.prepare()
+    _ensure_tested(lake, graph)
     variables = {
         "timezone": graph.mapping.timezone,
         "first_weekday": graph.mapping.first_weekday.capitalize(),
@@ -114,11 +117,18 @@ def _build(
         made_from[name] = provenance(context, lake, graph, contract)
         start_from_published(lake, contract, made_from[name])
         lake.ensure_table(contract, week)
-    with invocation(
-        dbt, lake, context, ["build", "--exclude-resource-type", "unit_test"], variables, made_from
-    ) as running:
+    command = ["build", "--exclude-resource-type", "unit_test", *more]
+    with invocation(dbt, lake, context, command, variables, made_from) as running:
         for event in running.stream():
             yield _with_count(event, lake, graph) if isinstance(event, dg.Output) else event
+
+
+def _ensure_tested(lake: Lake, graph: Graph) -> None:
+    """Tables, empty at first, of all models: dbt's tests of the selected ones look at others too, made yet or not."""
+    names = [key for key in graph.contracts if key[0] == "silver" and ".".join(key) not in graph.absent]
+    contracts = {graph.contract(*key).audit_name: graph.contract(*key) for key in names}
+    for name in sorted({*contracts} - lake.existing([*contracts])):
+        lake.ensure_table(contracts[name])
 
 
 def _with_count(event: dg.Output[Any], lake: Lake, graph: Graph) -> dg.Output[Any]:

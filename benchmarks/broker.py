@@ -97,6 +97,17 @@ class Broker:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(f"The broker does not answer: see {self.folder / 'broker.log'}.")
+        self.pid_file.write_text(str(self._process.pid), encoding="utf-8")
+
+    @property
+    def pid_file(self) -> Path:
+        """Where the process id of the broker is once it answers, for who kills it from another process."""
+        return self.folder / "broker.pid"
+
+    def start_if_gone(self) -> None:
+        """Start the broker again if another process has killed it."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """End the broker as a crash would."""

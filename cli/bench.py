@@ -18,6 +18,7 @@ PROGRAMS = (
     "asof",
     "censoring",
     "cluster",
+    "crash",
     "demand",
     "demand_limits",
     "demo",

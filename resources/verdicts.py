@@ -8,13 +8,14 @@ A check that did not run vouches for nothing: the version it should have seen co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import dagster as dg
 from dagster import AssetCheckEvaluation, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from checks.contracts.model import Contract
 from resources.spans import Weeks, from_texts, in_order
@@ -55,6 +56,14 @@ def newest_audit(instance: DagsterInstance, contract: Contract, version: int) ->
         if _vouches_for(evaluation, contract, version):
             return True if evaluation.passed else fault_of(evaluation)
     return False
+
+
+def unfinished_audits(instance: DagsterInstance, contracts: Iterable[Contract]) -> set[tuple[str, str]]:
+    """The tables whose newest check was begun, and its process died before Dagster had the result."""
+    by_check = {dg.AssetCheckKey(dg.AssetKey(item.key), CONTRACT_CHECK): item for item in contracts}
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key([*by_check])
+    begun = AssetCheckExecutionRecordStatus.PLANNED
+    return {(by_check[key].layer, by_check[key].name) for key, record in records.items() if record.status == begun}
 
 
 def broken_audits(instance: DagsterInstance, contract: Contract) -> list[tuple[int, Fault]]:

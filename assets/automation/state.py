@@ -22,7 +22,7 @@ from resources.receipts import receipts_of
 from resources.source_bytes import file_sha256
 from resources.spans import Weeks
 from resources.topics import Topics
-from resources.verdicts import Fault, newest_audit
+from resources.verdicts import Fault, newest_audit, unfinished_audits
 
 
 def nodes_of(asset_graph: BaseAssetGraph, graph: Graph) -> list[Node]:
@@ -50,7 +50,7 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
     """What the lake holds of the graph's tables; the source's files are hashed again.
 
     Bronze is read as it is, so its audits decide what may be built on it; any other table is read as published, and no
-    unaudited version is.
+    unaudited version is. A check that was begun and has no result is due again.
     """
     made_from: dict[Key, Provenance] = {}
     tokens: dict[Key, str] = {}
@@ -76,9 +76,12 @@ def state_of(lake: Lake, graph: Graph, nodes: Sequence[Node], instance: dg.Dagst
         for node in nodes
         if node.key[0] == "bronze" and node.has_step and node.key in tokens
     }
+    unchecked = {key for key, audit in audits.items() if audit is False}
+    # A check publishes before Dagster has its result, and what follows a publication follows in the check.
+    unchecked |= unfinished_audits(instance, [graph.contracts[key] for key in made_from if key[0] != "bronze"])
     return State(
         made_from, tokens, _arrived(lake, graph), _changed_weeks(lake, graph, nodes, made_from, tokens),
-        unchecked=frozenset(key for key, audit in audits.items() if audit is False),
+        unchecked=frozenset(unchecked),
         faults={key: audit for key, audit in audits.items() if isinstance(audit, Fault)},
         unpublished=frozenset(unpublished),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A lake that follows its landing folder by itself, its run worker and its daemon killed on the way."""
+"""A lake that follows its landing folder and rebuilds what lies below, its run worker and its daemon killed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import dagster as dg
+import polars as pl
 import psutil
 import pytest
 import yaml
+from dagster._core.execution.backfill import BulkActionStatus
 
 from assets.automation.watchdog import worker_of
 from benchmarks.sample import write_sample
 from benchmarks.telemetry import Traffic, write_lines
+from ml.event_features import COUNTED
 from resources import spark_server
 from resources.instance import open_instance
 from resources.settings import DEMO_LAKE, PROJECT_ROOT, child_environment, load_settings
@@ -78,7 +81,10 @@ def daemon_of(ui: psutil.Process) -> psutil.Process | None:
 
 
 def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake: CommandLake):
-    """The dead worker's run is failed in time and gives its place to the next, which brings every event once."""
+    """The dead worker's run is failed in time and gives its place to the next, which brings every event once.
+
+    The daemon then executes the backfill of the weeks that the events are in.
+    """
     instance = open_instance(load_settings(lake.environment))
     messages = Traffic(seed=4, count=EVENTS, start=START).messages()
     write_lines(messages, lake.home / "landing" / "telemetry.jsonl")
@@ -102,11 +108,22 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
         daemon.kill()
     with up(lake):
         second = until(lambda: run_of(instance, [dg.DagsterRunStatus.SUCCESS]))
-    assert second != first
+        assert second != first
+        until(lambda: is_through(instance, f"late-{second.partition('-')[0]}") or None)
     rows = lake.table("bronze.telemetry_events")
     assert (rows.height, rows["event_id"].n_unique()) == (EVENTS, EVENTS)
     (booked,) = lake.sql("SELECT COUNT(*) FROM bronze.ingest_ledger WHERE table_name = 'telemetry_events'").row(0)
     assert booked == 1
+    for table, key in {"household_event_features": "household_id", "store_event_features": "store_id"}.items():
+        counted = lake.table(f"gold.{table}").select(pl.sum_horizontal(pl.col(*COUNTED.values()).sum())).item()
+        assert counted == rows[key].count()
+
+
+def is_through(instance: dg.DagsterInstance, backfill_id: str) -> bool:
+    """Whether the daemon has executed a backfill; one that failed is no use."""
+    record = instance.get_backfill(backfill_id)
+    assert record is None or record.status not in (BulkActionStatus.FAILED, BulkActionStatus.COMPLETED_FAILED)
+    return record is not None and record.status == BulkActionStatus.COMPLETED_SUCCESS
 
 
 def run_of(instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus]) -> str | None:
