@@ -137,7 +137,7 @@ class Ingest:
         records, row_plan = self._splitter.split(batch, relation, plan, earlier)
         receipt = self._counted(batch, records, earlier)
         rows = {
-            QUARANTINE: lambda: self._broken(receipt, records, row_plan),
+            QUARANTINE: lambda: self._broken(receipt, records, row_plan, relation),
             receipt.table_name: lambda: self._accepted(receipt, records),
         }
         return self._books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
@@ -202,10 +202,11 @@ class Ingest:
         flags = {name: row.pop(flag_column(index)) for index, name in enumerate(rules.flags)}
         return replace(batch, **row, flag_counts=json.dumps(flags, sort_keys=True))
 
-    def _broken(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan) -> DataFrame:
+    def _broken(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan, relation: Relation) -> DataFrame:
         """The records that break a blocking rule, as rows of the quarantine."""
         broken = with_broken_rules(records, plan, BROKEN).filter(f"size({BROKEN}) > 0")
-        return broken.selectExpr(
+        broken = broken.select("source", "batch_id", LINE, "event_at", BROKEN)
+        return self._splitter.with_payloads(broken, relation, receipt.quarantined).selectExpr(
             "source",
             f"{literal(receipt.table_name)} AS table_name",
             "batch_id",

@@ -22,7 +22,7 @@ from resources.records import IS_BASE64, LINE, PROBLEM, RAW
 from resources.source_bytes import SourceFileError
 from resources.staging import Relation
 
-PAYLOAD, ENCODING = "_payload", "_payload_encoding"
+PAYLOAD, ENCODING, PAYLOAD_HASH = "_payload", "_payload_encoding", "_payload_hash"
 KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
 # The keys of so many fit into the memory of every worker, and they themselves into the server's.
 FEW_RECORDS = 250_000
@@ -38,14 +38,27 @@ class Splitter:
     def split(
         self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]
     ) -> tuple[DataFrame, ValidationPlan]:
-        """The records with their ranks, and the rules that tell good ones from broken ones."""
+        """The records with their ranks, and the rules that tell good ones from broken ones.
+
+        The records are without their payloads, which few uses need: see `with_payloads`.
+        """
         rules = record_rules(self._mapping, batch.table_name, relation.columns)
         mapped = self._mapped(batch, relation, rules)
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
         judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
-        ranked = self._ranked(batch, judged, relation, earlier)
+        ranked = self._ranked(batch, judged, relation, earlier).drop(PAYLOAD, PAYLOAD_HASH)
         # A small batch is judged once and kept by the server; a large one again for every use, which takes no memory.
         return ranked.localCheckpoint() if relation.records <= FEW_RECORDS else ranked, row_plan
+
+    def with_payloads(self, records: DataFrame, relation: Relation, count: int) -> DataFrame:
+        """So many of the records, each with what was delivered of it, read once more."""
+        few = broadcast(records) if count <= FEW_RECORDS else records
+        fields = RAW if relation.is_text else _fields(relation)
+        encoding = f"IF({IS_BASE64}, 'base64', 'text')" if relation.is_text else "'json'"
+        told = [f"{_line(relation)} AS {LINE}", f"{fields} AS {PAYLOAD}", f"{encoding} AS {ENCODING}"]
+        found = self._lake.spark.table(relation.name).selectExpr(*told).join(few, LINE)
+        # Only now, of these records, fields become a text.
+        return found if relation.is_text else found.withColumn(PAYLOAD, expr(f"to_json({PAYLOAD})"))
 
     def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
         """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
@@ -53,12 +66,9 @@ class Splitter:
         raw = self._lake.spark.table(relation.name)
         names = relation.columns
         stamp = [f"'{self._mapping.source}' AS source", f"'{batch.batch_id}' AS batch_id"]
-        as_json = f"to_json(struct({', '.join(f'`{name}`' for name in names)}))"
-        hidden = (
-            [LINE, PROBLEM, f"{RAW} AS {PAYLOAD}", f"IF({IS_BASE64}, 'base64', 'text') AS {ENCODING}"]
-            if relation.is_text
-            else [f"_metadata.row_index + 1 AS {LINE}", f"{as_json} AS {PAYLOAD}", f"'json' AS {ENCODING}"]
-        )
+        payload = RAW if relation.is_text else f"to_json({_fields(relation)})"
+        hidden = [f"{_line(relation)} AS {LINE}", f"{payload} AS {PAYLOAD}", f"xxhash64({payload}) AS {PAYLOAD_HASH}"]
+        hidden += [PROBLEM] if relation.is_text else []
         kinds = kind_columns(table.explode) if table.explode else []
         broken = [f"{condition} AS {rule_column(index)}" for index, condition in enumerate(rules.values())]
         flagged = [
@@ -90,7 +100,7 @@ class Splitter:
         if not relation.may_repeat:
             return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
         key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
-        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD, LINE]))
+        order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD_HASH, LINE]))
         window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
         return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
 
@@ -108,3 +118,13 @@ class Splitter:
         repeated = known.join(asked, same, "left_semi").distinct().selectExpr("*", "TRUE AS _earlier")
         joined = records.alias("new").join(repeated, same, "left")
         return joined.selectExpr("new.*", f"COALESCE(_earlier, FALSE) AS {KNOWN}")
+
+
+def _line(relation: Relation) -> str:
+    """SQL of a record's line, counted from 1."""
+    return LINE if relation.is_text else "_metadata.row_index + 1"
+
+
+def _fields(relation: Relation) -> str:
+    """SQL of a Parquet record as it was delivered."""
+    return f"struct({', '.join(f'`{name}`' for name in relation.columns)})"
