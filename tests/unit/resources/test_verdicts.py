@@ -16,7 +16,7 @@ from checks.contracts.model import Contract
 from resources.instance import open_instance
 from resources.settings import load_settings
 from resources.validation import RuleResult, Verdict
-from resources.verdicts import CONTRACT_CHECK, Fault, broken_audits, newest_audit, verdict_metadata
+from resources.verdicts import CONTRACT_CHECK, Fault, broken_audits, newest_audit, unfinished_audits, verdict_metadata
 
 WEEK = (date(2017, 1, 2), date(2017, 1, 2))
 
@@ -71,6 +71,17 @@ def test_an_audit_vouches_for_its_version_only(instance: dg.DagsterInstance, con
 def test_a_check_that_raised_vouches_for_nothing(instance: dg.DagsterInstance, contract: Contract):
     audited(instance, contract, 5, "raised")
     assert newest_audit(instance, contract, 5) is False
+
+
+def test_a_check_that_was_begun_and_has_no_result_is_unfinished_until_it_has_one(
+    instance: dg.DagsterInstance, contract: Contract
+):
+    assert unfinished_audits(instance, [contract]) == set()
+    audited(instance, contract, 5, "raised")
+    assert unfinished_audits(instance, [contract]) == {("bronze", "campaigns")}
+    for outcome in ("failed", "passed"):
+        audited(instance, contract, 5, outcome)
+        assert unfinished_audits(instance, [contract]) == set()
 
 
 def test_a_failed_audit_names_its_rules_and_columns(instance: dg.DagsterInstance, contract: Contract):

@@ -142,6 +142,15 @@ def test_a_version_that_no_check_has_seen_is_checked_before_anything_is_built_on
     assert next(run.keys[0] for run in as_runs(work, NODES)) == EVENTS
 
 
+def test_a_published_version_whose_check_did_not_end_is_checked_or_made_with_its_check():
+    state = settled(unchecked=frozenset({SERIES}))
+    assert [(item.key, item.changes) for item in plan(NODES, state)] == [(SERIES, False)]
+    moved = replace(state, tokens={**state.tokens, LINES: "3"})
+    assert [(item.key, item.changes) for item in plan(NODES, moved)] == [(SERIES, True), (MODEL, True)]
+    kept = [replace(node, is_kept=node.key == SERIES) for node in NODES]
+    assert [(item.key, item.changes) for item in plan(kept, moved)] == [(SERIES, False)]
+
+
 def test_what_uses_a_broken_column_waits_and_the_rest_goes_on():
     other = Node(("silver", "stores"), (EVENTS,), "o1")
     state = settled(
