@@ -203,8 +203,9 @@ def chosen(commits: Sequence[str], server: Path, broker: Path, seed: int) -> Poi
     points: Points = []
     for commit in ordered:
         left[commit] -= 1
-        # After the server's death a worker goes on with what it has made; after its own it is made again.
-        points.append((commit, str(broker) if commit in of_broker else None if left[commit] else next(others)))
+        # When server or broker die, the worker goes on with what it has made; after its own death that is made again.
+        last = str(broker) if commit in of_broker else next(others)
+        points.append((commit, None if left[commit] else last))
     return points
 
 
@@ -212,7 +213,7 @@ def _some(group: list[str], of_broker: set[str], draw: np.random.Generator) -> l
     """Commits of one kind of gap. Where few are made they are met again: what a kill has undone is made again."""
     once = [commit for commit in group if commit in of_broker]
     others = [str(item) for item in draw.permutation([commit for commit in group if commit not in of_broker])]
-    return [*once, *islice(cycle(others), AT_EACH_GAP - len(once))]
+    return [*once, *islice(cycle(others or once), AT_EACH_GAP - len(once))]
 
 
 def killed_in(lines: Sequence[tuple[float, str]]) -> dict[str, int]:

@@ -31,6 +31,14 @@ def test_every_kind_of_gap_is_killed_in_and_every_part_dies():
     assert points == chosen(CALM, Path("server.json"), Path("broker.pid"), 1)
 
 
+def test_where_one_commit_is_all_of_its_kind_the_worker_dies_before_the_others_do():
+    only = f"append quarantine for {FOLLOWED}"
+    calm = [commit for commit in CALM if not commit.startswith("append quarantine") or commit == only]
+    points = chosen(calm, Path("server.json"), Path("broker.pid"), 1)
+    assert [victim for commit, victim in points if commit == only] == [None, None, "broker.pid"]
+    assert [victim for commit, victim in points if commit == "bundle"][:2] == [None, None]
+
+
 def test_the_log_says_in_which_gap_a_kill_fell_and_how_long_nothing_was_committed():
     lines = [
         (1.0, "append quarantine for t1"), (1.5, "killed 0"), (9.5, "append quarantine for t1"),
