@@ -219,12 +219,19 @@ def ask_for_weeks(
         below = reached(nodes, touched)
         made = {node.key for node in nodes if node.wanted is None and node.key[0] in ("bronze", "silver")}
         asked = {key: weeks for key, weeks in below.items() if is_backfilled(key) and key not in made}
+        # A rule over a whole table holds of one that is new when all of its weeks are made.
+        asked |= {node.key: node.wanted for node in nodes if node.key in asked and not is_made(instance, node.key)}
         if asked:
             weeks = in_order(week for part in touched.values() for week in part or ())
             title = f"weeks {said(weeks)}" if len(spans(weeks)) <= SPANS_SHOWN else f"{len(weeks)} weeks"
             ask(instance, asset_graph, backfill_id, asked, f"Late rows of {title}", tags=tags, by_daemon=True)
             found.append(backfill_id)
     return found
+
+
+def is_made(instance: dg.DagsterInstance, key: Key) -> bool:
+    """Whether any run has made something of a table."""
+    return instance.get_latest_materialization_event(dg.AssetKey(key)) is not None
 
 
 def touched_by(instance: dg.DagsterInstance, run_id: str) -> dict[Key, Weeks | None]:

@@ -33,7 +33,7 @@ from tests.command_lake import CommandLake
 pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 START = datetime(2017, 11, 27, 5, tzinfo=UTC)
 EVENTS = 500
-PATIENCE_SECONDS, NOTICED_SECONDS = 240, 30
+PATIENCE_SECONDS, NOTICED_SECONDS, BUILT_SECONDS = 240, 30, 1200
 Found = TypeVar("Found")
 
 
@@ -53,12 +53,11 @@ def lake(tmp_path: Path) -> Iterator[CommandLake]:
 @contextmanager
 def up(lake: CommandLake) -> Iterator[psutil.Process]:
     """Webserver and daemon as `liftlake up` starts them; all that is left of them dies at the end."""
-    log = (lake.home / "up.log").open("a", encoding="utf-8")
-    command = [sys.executable, "-m", "cli", "up"]
-    own = subprocess.Popen(
-        command, env=child_environment(lake.environment), cwd=PROJECT_ROOT, stdout=log, stderr=log,
-        start_new_session=True,
-    )  # fmt: skip
+    with (lake.home / "up.log").open("a", encoding="utf-8") as log:
+        own = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"], env=child_environment(lake.environment), cwd=PROJECT_ROOT,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     try:
         yield psutil.Process(own.pid)
     finally:
@@ -89,6 +88,7 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
     messages = Traffic(seed=4, count=EVENTS, start=START).messages()
     write_lines(messages, lake.home / "landing" / "telemetry.jsonl")
     with up(lake) as ui:
+        until(lambda: daemon_of(ui))
         start = [str(Path(sys.executable).parent / "dagster"), "sensor", "start", "landing_folder"]
         home = {**lake.environment, "DAGSTER_HOME": str(load_settings(lake.environment).dagster_home)}
         subprocess.run(
@@ -96,7 +96,7 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
             env=child_environment(home),
             cwd=PROJECT_ROOT,
             check=True,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
         )
         first = until(lambda: run_of(instance, [dg.DagsterRunStatus.STARTED]))
         pid, _ = until(lambda: worker_of(instance, first))
@@ -109,7 +109,7 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
     with up(lake):
         second = until(lambda: run_of(instance, [dg.DagsterRunStatus.SUCCESS]))
         assert second != first
-        until(lambda: is_through(instance, f"late-{second.partition('-')[0]}") or None)
+        until(lambda: is_through(instance, f"late-{second.partition('-')[0]}") or None, BUILT_SECONDS)
     rows = lake.table("bronze.telemetry_events")
     assert (rows.height, rows["event_id"].n_unique()) == (EVENTS, EVENTS)
     (booked,) = lake.sql("SELECT COUNT(*) FROM bronze.ingest_ledger WHERE table_name = 'telemetry_events'").row(0)

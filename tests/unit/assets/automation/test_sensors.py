@@ -95,6 +95,8 @@ def test_late_rows_ask_for_one_backfill_of_exactly_the_weeks_they_touch(graph_se
     repository = definitions.get_repository_def()
     sensor = repository.get_sensor_def("landing_folder")
     with dg.DagsterInstance.ephemeral() as instance:
+        for key in definitions.resolve_asset_graph().get_all_asset_keys():
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
         ingested(instance, LATE)
         for cursor in (None, "{}", None, '{"transactions.parquet": [1, 2]}'):
             context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
@@ -111,6 +113,20 @@ def test_late_rows_ask_for_one_backfill_of_exactly_the_weeks_they_touch(graph_se
         ingested(instance, LATE[:1])
         sensor.evaluate_tick(dg.build_sensor_context(instance=instance, repository_def=repository))
         assert len(instance.get_backfills()) == 2
+
+
+def test_a_table_that_was_never_made_is_asked_for_whole(graph_settings: Settings):
+    definitions = build_definitions(build_graph(graph_settings))
+    repository = definitions.get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["silver", "fct_receipt_lines"]))
+        ingested(instance, LATE)
+        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+        repository.get_sensor_def("landing_folder").evaluate_tick(context)
+        (record,) = instance.get_backfills()
+        weeks = asked_by(instance, definitions.resolve_asset_graph(), record.backfill_id)
+        assert weeks["silver", "fct_receipt_lines"] == tuple(LATE)
+        assert weeks["gold", "demand_series"] == tuple(build_graph(graph_settings).week_dates())
 
 
 def test_files_that_landed_are_asked_for_again_only_after_a_run_that_failed(graph_settings: Settings, tmp_path: Path):
