@@ -110,9 +110,10 @@ def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[
     own = own_reason(node, state)
     if own is not None:
         return Work(node.key, own, node.wanted)
-    check = Work(node.key, "no check has seen its newest version", node.wanted, changes=False)
+    is_unchecked = node.key in state.unchecked
+    check = Work(node.key, "no check has seen its newest version", node.wanted, changes=False) if is_unchecked else None
     if made_from is None or node.is_kept:
-        return check if node.key in state.unchecked else None
+        return check
     found: list[tuple[str, Weeks | None]] = []
     for dep in node.deps:
         token = made_from.inputs.get(names[dep])
@@ -130,7 +131,7 @@ def _work(node: Node, state: State, planned: Mapping[Key, Work], names: Mapping[
     # A change may touch no week of this table.
     due = [(reason, weeks) for reason, weeks in found if weeks != ()]
     if not due:
-        return check if node.key in state.unchecked else None
+        return check
     reason = "; ".join(reason for reason, _ in due if reason)
     touches = () if node.only_gains else None
     return Work(node.key, reason, _union([weeks for _, weeks in due]), touches=touches)
