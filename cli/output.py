@@ -33,7 +33,7 @@ from resources.jars import ToolchainError
 from resources.locks import Locked
 from resources.mapping import MappingError
 from resources.offsets import LostOffsets
-from resources.preconditions import full_disk
+from resources.preconditions import full_disk, lost_server
 from resources.settings import SettingsError, load_settings
 from resources.source_bytes import SourceFileError
 from resources.spark_server import SparkServerError
@@ -111,9 +111,9 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             stop("Interrupted. What was published stays; the next run completes the rest.", SAYS_NO)
         except typer.Exit:
             raise
-        except Exception:
+        except Exception as error:
             # A full disk shows in as many ways as there are writers.
-            sentence = full_disk(load_settings())
+            sentence = full_disk(load_settings()) or lost_server(load_settings(), error)
             if sentence is None:
                 raise
             stop(sentence, SAYS_NO)

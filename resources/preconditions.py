@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from grpc import RpcError
+from pyspark.errors import PySparkException
 
 from resources.jars import ToolchainError, java_executable, missing_jars, verified_jars
 from resources.remote import shown
 from resources.settings import Settings
 from resources.spark import SparkDoor
-from resources.spark_server import LOOPBACK, SparkServerError, running
+from resources.spark_server import LOOPBACK, SparkServerError, log_path, running
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 4.0, 8.0
@@ -56,6 +58,16 @@ def full_disk(settings: Settings) -> str | None:
     if shutil.disk_usage(existing).free > FULL_BELOW_BYTES:
         return None
     return f"The disk of {settings.home} is full. Free some space and run again: what was published is whole."
+
+
+def lost_server(settings: Settings, error: Exception) -> str | None:
+    """The sentence for a local Spark server that is gone; None while it runs. Asked when something has failed."""
+    if not isinstance(error, PySparkException | RpcError) or settings.spark_remote or running(settings):
+        return None
+    return (
+        f"The Spark server of {settings.home} is gone; its log is {log_path(settings)}. Run again: another one is "
+        "started, what was published is whole, and what was begun is undone."
+    )
 
 
 def _python(_: Settings) -> Finding:
