@@ -40,6 +40,9 @@ def supervise(settings: Settings) -> int:
     state = state_folder(settings)
     for folder in (state / "scratch", settings.warehouse, settings.logs):
         folder.mkdir(parents=True, exist_ok=True)
+    # A child inherits what its parent ignores, and a JVM that ignores SIGTERM can only be killed. Dagster lets it do
+    # what SIGINT does, which is nothing where a shell starts something in the background.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     jvm = subprocess.Popen(
         java_command(settings, local_properties(settings, port)),
         cwd=state,

@@ -80,8 +80,13 @@ def test_a_taken_port_is_named_before_anything_starts(own: Settings, tmp_path: P
 
 
 def test_a_server_that_nobody_uses_stops_by_itself(tmp_path: Path):
+    """Even where whoever starts it ignores the signal that stops it."""
     settings = throwaway_settings(tmp_path).model_copy(update={"spark_idle_minutes": 0.05})
-    pid = spark_server.ensure(settings).pid
+    handled = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        pid = spark_server.ensure(settings).pid
+    finally:
+        signal.signal(signal.SIGTERM, handled)
     psutil.Process(pid).wait(timeout=60)
     assert spark_server.running(settings) is None
 
