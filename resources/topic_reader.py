@@ -27,8 +27,9 @@ from resources.offsets import (
 from resources.records import Text, stage_messages
 from resources.topics import Topics
 
-# Fewer messages are read when their turn comes: ahead of it they would be many small batches.
-WORTH_READING_AHEAD = 10_000
+# Fewer are read when their turn comes: ahead of it they would wait for the batch before them, and be many small
+# batches.
+WORTH_READING_AHEAD = 50_000
 
 
 @dataclass(frozen=True)
