@@ -25,7 +25,7 @@ from ml.lift import NET, promotion_lift
 from tests.command_lake import CommandLake
 from tests.receivers import Receiver, listening
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 SEED, WEEKS, KNOWN_WEEKS = 11, 36, 32
 SETTINGS = MarketSettings(stores=40, weeks=WEEKS, promotions_per_group=2, baskets=6.0, households_per_store=20)
 LIMITS = {"budget_usd": 120, "slots_per_store": 2, "exploration_share": 0.1, "hold_out_share": 0.3}
@@ -154,7 +154,6 @@ def test_approved_once_and_edited_with_a_reason(
     assert (actions[-1]["decision"], actions[-1]["kind"], actions[-1]["store_id"]) == ("edited", "none", store)
 
 
-@pytest.mark.certify
 def test_a_log_survives_in_an_archive(lake: MarketLake, approved: pl.DataFrame, tmp_path: Path):
     archive = tmp_path / "lake.tar"
     lake.liftlake("backup", str(archive))

@@ -21,6 +21,7 @@ from tests.e2e.conftest import SampleLake
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 
+@pytest.mark.certify
 def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: dict[str, Any]):
     """The kill comes while rows are on their way to the server: the step's retry brings it back and completes."""
     key = ["store_id", "product_group", "week_start_date"]
@@ -47,14 +48,13 @@ TRAINING = [
     ("resources.lake.Lake", "write"),
     ("resources.lake.Lake", "publish"),
 ]
-# In CI one: the registry knows a model of which the lake has no row.
-IN_CI = ("resources.registry.Registry", "record", "after")
 KILLS = [
-    pytest.param(*point, str(threads), marks=() if point == IN_CI else pytest.mark.certify)
+    (*point, str(threads))
     for threads, point in enumerate(((*call, when) for call in TRAINING for when in ("before", "after")), start=3)
 ]
 
 
+@pytest.mark.certify
 @pytest.mark.parametrize(("owner", "name", "when", "threads"), KILLS)
 def test_a_training_killed_on_its_way_leaves_the_champion_and_nothing_else(
     sample: SampleLake, built: dict[str, Any], owner: str, name: str, when: str, threads: str
@@ -104,6 +104,7 @@ def test_a_planted_fault_is_named(sample: SampleLake, built: dict[str, Any]):
     assert published["n"][0] == 0
 
 
+@pytest.mark.certify
 def test_a_broken_table_stops_its_users_and_nobody_else(sample: SampleLake, built: dict[str, Any]):
     """Bronze is read as it is: its users wait in the run that finds the fault and in the next, others are built."""
     sound = sample.sql("DESCRIBE HISTORY bronze.campaigns LIMIT 1")["version"][0]

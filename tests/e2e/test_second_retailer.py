@@ -17,7 +17,7 @@ import pytest
 
 from tests.command_lake import CommandLake
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 COUNTED = {
     "cancellation": 728, "negative_quantity": 798, "no_customer": 15_631, "no_description": 125, "zero_price": 273,
     "non_product_code": 200, "quote_in_description": 140,
@@ -56,7 +56,6 @@ def test_every_record_is_accounted_for_and_all_known_dirt_is_found(receipt: dict
     assert len(receipt["files"]) == 20
 
 
-@pytest.mark.certify
 def test_the_same_in_another_order_and_compression_is_the_same_lake(
     shop: CommandLake, receipt: dict[str, Any], delivered: Path, tmp_path: Path
 ):

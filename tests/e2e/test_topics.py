@@ -21,7 +21,7 @@ from resources import spark_server
 from resources.settings import DEMO_LAKE, load_settings
 from tests.command_lake import CommandLake
 
-pytestmark = [pytest.mark.spark, pytest.mark.e2e]
+pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
 TOPIC, TABLE = "telemetry", "bronze.telemetry_events"
 START = datetime(2017, 11, 27, 5, tzinfo=UTC)
 SAME = ("event_id", "event_type", "household_id", "session_id", "store_id", "product_id", "campaign_id", "offer_id")

@@ -123,5 +123,5 @@ def test_any_sequence_ends_as_a_perfect_delivery(empty: Lake):
 
     # A sequence is three steps: to make a failing one shorter takes an hour here and tells little.
     run_state_machine_as_test(
-        RealMachine, settings=sequences(in_ci=10, to_certify=500, steps=3, phases=(Phase.generate,))
+        RealMachine, settings=sequences(in_ci=5, to_certify=500, steps=3, phases=(Phase.generate,))
     )
