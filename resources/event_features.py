@@ -110,6 +110,11 @@ class FollowedFeatures:
         if any(int(made.inputs[EVENTS]) != now - 1 for made in self._made.values()):
             self.catch_up()
             return
+        # A batch is hours of some households and stores.
+        with self._lake.interpreted():
+            self._add(batch, now)
+
+    def _add(self, batch: Receipt, now: int) -> None:
         events = events_where(self._lake, f"batch_id = {literal(batch.batch_id)} AND {where_sql(WEEK, self._weeks)}")
         for table in self._tables:
             name = table.contract.name

@@ -33,6 +33,8 @@ from resources.token_keys import require_no_rotation
 
 NOT_FOUND = "TABLE_OR_VIEW_NOT_FOUND"
 NOT_PUBLISHED = "Table {name} is not published yet: materialise its asset first."
+# Spark makes Java code of a query, which Java compiles while it runs.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
 
 
@@ -124,6 +126,17 @@ class Lake:
             yield
         finally:
             self.spark.conf.unset(USER_METADATA)
+
+    @contextlib.contextmanager
+    def interpreted(self) -> Iterator[None]:
+        """What this session runs inside the block is interpreted: of few rows, compiling takes longer than running."""
+        for name, value in INTERPRETED.items():
+            self.spark.conf.set(name, value)
+        try:
+            yield
+        finally:
+            for name in INTERPRETED:
+                self.spark.conf.unset(name)
 
     def write(
         self, contract: Contract, rows: pl.DataFrame | pa.Table, provenance: Provenance, where: str = "TRUE"
