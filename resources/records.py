@@ -32,7 +32,7 @@ HIDDEN = (LINE, RAW, IS_BASE64, PROBLEM)
 # Why a record cannot be read; the ids of the rules that it breaks.
 RECORD_PROBLEMS = ("record.fields", "record.quotes", "record.encoding", "record.control", "record.json")
 # So few records are Python objects at a time: its collector walks whatever lives long.
-CHUNK_RECORDS = 4_096
+CHUNK_RECORDS = 512
 GROUP_RECORDS, GROUP_BYTES = 65_536, 32 * 1024**2
 
 
