@@ -8,8 +8,10 @@ import dagster as dg
 import psutil
 
 EVERY_SECONDS = 10
-# What keeps a run's place: it says that it runs, and only its worker could say otherwise.
-HELD = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# What keeps a run's place: it says that it runs or is about to, and only its worker could say otherwise.
+HELD = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# Of which a worker speaks first: of itself where Dagster started it for the run, else of the run.
+FIRST_WORDS = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_START}
 # Clocks of events and processes differ by less.
 SLACK_SECONDS = 2
 
@@ -47,11 +49,20 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The process that began the run, and when it did (seconds since 1970)."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START):
-        if entry.dagster_event is not None and entry.dagster_event.pid is not None:
-            return entry.dagster_event.pid, entry.timestamp
+    """The process that makes the run, and when it first spoke (seconds since 1970); None: it has not spoken yet."""
+    for entry in instance.all_logs(run_id, of_type=FIRST_WORDS):
+        pid = _pid_in(entry.dagster_event) if entry.dagster_event is not None else None
+        if pid is not None:
+            return pid, entry.timestamp
     return None
+
+
+def _pid_in(event: dg.DagsterEvent) -> int | None:
+    """The process that an event is of, as Dagster notes it: of a run's begin in one place, of a worker's in another."""
+    if event.pid is not None or not event.is_engine_event:
+        return event.pid
+    told = event.engine_event_data.metadata.get("pid")
+    return int(str(told.value)) if told is not None else None
 
 
 def is_alive(pid: int, began_at: float) -> bool:

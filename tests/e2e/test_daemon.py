@@ -98,18 +98,15 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        first = until(lambda: run_of(instance, [dg.DagsterRunStatus.STARTED]))
-        pid, _ = until(lambda: worker_of(instance, first))
-        os.kill(pid, signal.SIGKILL)
-        killed_at = time.monotonic()
-        until(lambda: run_of(instance, [dg.DagsterRunStatus.FAILURE]))
-        assert time.monotonic() - killed_at < NOTICED_SECONDS
+        killed = {
+            kill_worker(instance, status) for status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED)
+        }
         daemon = until(lambda: daemon_of(ui))
         daemon.kill()
     with up(lake):
-        second = until(lambda: run_of(instance, [dg.DagsterRunStatus.SUCCESS]))
-        assert second != first
-        until(lambda: is_through(instance, f"late-{second.partition('-')[0]}") or None, BUILT_SECONDS)
+        last = until(lambda: run_of(instance, [dg.DagsterRunStatus.SUCCESS]))
+        assert len({*killed, last}) == 3
+        until(lambda: is_through(instance, f"late-{last.partition('-')[0]}") or None, BUILT_SECONDS)
     rows = lake.table("bronze.telemetry_events")
     assert (rows.height, rows["event_id"].n_unique()) == (EVENTS, EVENTS)
     (booked,) = lake.sql("SELECT COUNT(*) FROM bronze.ingest_ledger WHERE table_name = 'telemetry_events'").row(0)
@@ -117,6 +114,25 @@ def test_what_lands_is_ingested_though_the_worker_and_the_daemon_are_killed(lake
     for table, key in {"household_event_features": "household_id", "store_event_features": "store_id"}.items():
         counted = lake.table(f"gold.{table}").select(pl.sum_horizontal(pl.col(*COUNTED.values()).sum())).item()
         assert counted == rows[key].count()
+
+
+def kill_worker(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> str:
+    """Kill the worker of the run that is so far, and wait until somebody notices; returns the run's id."""
+    run_id = until(lambda: run_of(instance, [status]))
+    pid, _ = until(lambda: worker_of(instance, run_id))
+    os.kill(pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    run = until(
+        lambda: next(iter(instance.get_runs(dg.RunsFilter([run_id], statuses=[dg.DagsterRunStatus.FAILURE]))), None)
+    )
+    assert time.monotonic() - killed_at < NOTICED_SECONDS
+    assert has_begun(instance, run_id) == (status == dg.DagsterRunStatus.STARTED)
+    return run.run_id
+
+
+def has_begun(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the worker of a run got to its beginning."""
+    return bool(instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START))
 
 
 def is_through(instance: dg.DagsterInstance, backfill_id: str) -> bool:

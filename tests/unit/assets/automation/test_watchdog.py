@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
+from dagster._core.events import EngineEventData
 
 from assets.automation.watchdog import fail_lost_runs, is_alive, worker_of
 from resources.instance import open_instance
@@ -38,6 +39,13 @@ WORKER = """
         endless.execute_in_process(instance=instance)
 """
 
+STARTING = dg.DagsterRunStatus.STARTING
+
+
+@dg.job
+def about_to_begin():
+    """A run that does nothing."""
+
 
 def test_a_run_is_failed_once_its_worker_is_gone_and_not_before(tmp_path: Path):
     command = [sys.executable, "-c", textwrap.dedent(WORKER), str(tmp_path)]
@@ -60,6 +68,27 @@ def test_a_run_is_failed_once_its_worker_is_gone_and_not_before(tmp_path: Path):
             (failed,) = instance.get_runs()
             assert failed.status == dg.DagsterRunStatus.FAILURE
             assert fail_lost_runs(instance) == []
+    finally:
+        worker.kill()
+        worker.communicate()
+
+
+def test_a_run_whose_worker_is_gone_before_it_began_is_failed(tmp_path: Path):
+    """It has the place of the one run at a time, and nobody else would ever say that it does not start."""
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        with open_instance(throwaway_settings(tmp_path)) as instance:
+            run = instance.create_run_for_job(about_to_begin, status=STARTING)
+            instance.report_engine_event("Asked for.", run)
+            assert worker_of(instance, run.run_id) is None
+            assert fail_lost_runs(instance) == []
+            instance.report_engine_event("Started.", run, EngineEventData.in_process(worker.pid))
+            assert fail_lost_runs(instance) == []
+            worker.kill()
+            worker.wait()
+            assert fail_lost_runs(instance) == [run.run_id]
+            (failed,) = instance.get_runs()
+            assert failed.status == dg.DagsterRunStatus.FAILURE
     finally:
         worker.kill()
         worker.communicate()
