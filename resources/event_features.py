@@ -36,6 +36,8 @@ HOUSEHOLDS = "household_token"
 # Feature table -> whose features it holds.
 KEYS = {"household_event_features": HOUSEHOLDS, "store_event_features": "store_id"}
 COLUMNS = (WEEK, "event_type", "quantity_units", "event_at", "known_at")
+# Spark makes Java code of a query, which Java compiles while it runs: for the few rows of a batch not worth it.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 class BrokenFeatures(RuntimeError):
@@ -110,8 +112,7 @@ class FollowedFeatures:
         if any(int(made.inputs[EVENTS]) != now - 1 for made in self._made.values()):
             self.catch_up()
             return
-        # A batch is hours of some households and stores.
-        with self._lake.interpreted():
+        with self._lake.set_to(INTERPRETED):
             self._add(batch, now)
 
     def _add(self, batch: Receipt, now: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,6 @@ from resources.token_keys import require_no_rotation
 
 NOT_FOUND = "TABLE_OR_VIEW_NOT_FOUND"
 NOT_PUBLISHED = "Table {name} is not published yet: materialise its asset first."
-# Spark makes Java code of a query, which Java compiles while it runs.
-INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 TOO_BUSY = "Another run is writing to this lake ({home}): wait until it is done, or stop it; one run writes at a time."
 
 
@@ -118,24 +116,19 @@ class Lake:
         folder = self.settings.warehouse / contract.audit_name.replace(".", ".db/")
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {contract.audit_name} USING delta LOCATION '{folder}'")
 
-    @contextlib.contextmanager
-    def stamped(self, provenance: Provenance) -> Iterator[None]:
+    def stamped(self, provenance: Provenance) -> contextlib.AbstractContextManager[None]:
         """Every commit of this session inside the block carries the provenance."""
-        self.spark.conf.set(USER_METADATA, provenance.to_json())
-        try:
-            yield
-        finally:
-            self.spark.conf.unset(USER_METADATA)
+        return self.set_to({USER_METADATA: provenance.to_json()})
 
     @contextlib.contextmanager
-    def interpreted(self) -> Iterator[None]:
-        """What this session runs inside the block is interpreted: of few rows, compiling takes longer than running."""
-        for name, value in INTERPRETED.items():
+    def set_to(self, values: Mapping[str, str]) -> Iterator[None]:
+        """Settings of this session inside the block; after it they are the server's."""
+        for name, value in values.items():
             self.spark.conf.set(name, value)
         try:
             yield
         finally:
-            for name in INTERPRETED:
+            for name in values:
                 self.spark.conf.unset(name)
 
     def write(

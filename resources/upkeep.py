@@ -11,9 +11,8 @@ that span is left as it is. Training sets and models own copies of their rows an
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,7 +96,7 @@ def _vacuum(lake: Lake, contract: Contract, oldest: int, policy: Retention, *, i
         return 0, 0
     hours = span / timedelta(hours=1)
     statement = f"VACUUM {contract.audit_name} RETAIN {hours:.4f} HOURS"
-    with _settings(lake, {CHECK: "false", IGNORED: "false", LOGGING: "false"}):
+    with lake.set_to({CHECK: "false", IGNORED: "false", LOGGING: "false"}):
         paths = [str(row["path"]) for row in lake.spark.sql(f"{statement} DRY RUN").collect()]
         files = [Path(unquote(urlparse(path).path)) for path in paths]
         sizes = [file.stat().st_size for file in files if file.is_file()]
@@ -122,14 +121,3 @@ def _span(lake: Lake, contract: Contract, oldest: int, policy: Retention) -> tim
     if later is None:
         return span
     return max(span, datetime.now(UTC) - later.astimezone(UTC) + MARGIN)
-
-
-@contextlib.contextmanager
-def _settings(lake: Lake, values: Mapping[str, str]) -> Iterator[None]:
-    for name, value in values.items():
-        lake.spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name in values:
-            lake.spark.conf.unset(name)
