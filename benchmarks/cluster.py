@@ -3,7 +3,7 @@
 Belongs here: the three runs and what is compared. Does not belong here: the cluster's processes (cluster_processes).
 
 Each run is `liftlake demo` into an empty lake. The cluster has two workers of one core each, the local server two
-threads; the tables of the cluster's lakes lie in a folder that all its processes see, outside of the lake's home.
+threads; the tables of the cluster's lakes lie in an S3-compatible store beside it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def figures(local: Built, whole: Built, broken: Built, seconds: float, *, has_na
         "cluster",
         {
             "stores": STORES, "workers": WORKERS, "cores": WORKERS, "executor_memory": EXECUTOR_MEMORY,
-            "driver_memory": DRIVER_MEMORY, "has_namespaces": has_namespaces, "warehouse": "shared folder",
+            "driver_memory": DRIVER_MEMORY, "has_namespaces": has_namespaces, "warehouse": "S3-compatible store",
         },
         {
             "tables": len(local.status["tables"]), **{kind: len(found) for kind, found in names.items()},
@@ -102,8 +102,7 @@ def on_cluster(folder: Path, files: Path, *, kills_worker: bool = False) -> tupl
     `kills_worker`: one of the workers, as soon as it computes features.
     """
     with Cluster(cluster_settings(folder / "cluster")) as cluster:
-        variables = _variables(folder / "home", files)
-        variables |= {"SPARK_REMOTE": cluster.url, "LIFTLAKE_WAREHOUSE": str(folder / "shared")}
+        variables = {**_variables(folder / "home", files), **cluster.variables("lake")}
         return _built(variables, cluster if kills_worker else None), cluster.has_namespaces
 
 

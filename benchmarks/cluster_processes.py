@@ -1,7 +1,7 @@
-"""A real Spark standalone cluster for tests and benchmarks: a master, workers, and a Connect server in front of them.
+"""A real Spark standalone cluster for tests and benchmarks: a master, workers, a Connect server, and a store.
 
 Belongs here: starting them as processes, waiting until they work, killing one at work, stopping all. Does not belong
-here: what runs on the cluster (cluster), where its processes meet (namespaces).
+here: what runs on the cluster (cluster), where its processes meet (namespaces), the store's process (store).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from typing import Any, Self
 import psutil
 
 from benchmarks.namespaces import Place, places
-from resources.jars import java_executable, spark_jars, verified_jars
-from resources.settings import Settings, child_environment
+from benchmarks.store import Store
+from resources.jars import java_executable, server_jars, spark_jars
+from resources.settings import Settings, child_environment, load_settings, server_environment
 from resources.spark_jvm import java_command, server_properties
 from resources.spark_server import LOOPBACK, free_port, is_port_open, state_folder
 
@@ -57,6 +58,7 @@ class Cluster:
     _token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _here: Place = field(default_factory=lambda: Place(LOOPBACK))
     _web_port: int = 0
+    _store: Store | None = None
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -64,6 +66,16 @@ class Cluster:
     def url(self) -> str:
         """What SPARK_REMOTE is set to."""
         return f"sc://localhost:{self.port}/;token={self._token}"
+
+    @property
+    def store(self) -> Store:
+        """Where the tables of its lakes lie."""
+        assert self._store is not None
+        return self._store
+
+    def variables(self, folder: str) -> dict[str, str]:
+        """What a lake is started with that runs on the cluster and has its tables in this folder of the store."""
+        return {**self.store.variables(folder), "SPARK_REMOTE": self.url}
 
     @property
     def has_namespaces(self) -> bool:
@@ -87,6 +99,9 @@ class Cluster:
         for folder in (state / "scratch", self.settings.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self._here, *others = self._stack.enter_context(places(WORKERS))
+        self._store = self._stack.enter_context(Store(self.settings, state / "store", self._here.address))
+        # The server has a warehouse of its own, which no lake uses: the way to the store comes with it.
+        self.settings = load_settings({**server_environment(self.settings), **self.store.variables("warehouse")})
         self._stack.callback(self._stop)
         master_port, self._web_port = free_port(self._here.address), free_port(self._here.address)
         master = f"spark://{self._here.address}:{master_port}"
@@ -100,7 +115,8 @@ class Cluster:
         self._wait("worker-1", lambda: len(self.alive()) == WORKERS)
         command = java_command(self.settings, self._server_properties(master))
         env = {"PYSPARK_PYTHON": sys.executable, "SPARK_CONNECT_AUTHENTICATE_TOKEN": self._token}
-        self._process("server", command, {**env, "SPARK_LOCAL_IP": self._here.address})
+        env |= {"SPARK_LOCAL_IP": self._here.address, **self.store.credentials}
+        self._process("server", command, env)
         self._wait("server", lambda: is_port_open(self.port) and all(item["coresused"] for item in self.alive()))
 
     def alive(self) -> list[dict[str, Any]]:
@@ -136,7 +152,7 @@ class Cluster:
             "spark.executor.cores": "1",
             # Otherwise a task waits three seconds for the worker that has its rows while another has nothing to do.
             "spark.locality.wait": "0",
-            "spark.executor.extraClassPath": os.pathsep.join(str(path) for path in verified_jars(self.settings)),
+            "spark.executor.extraClassPath": os.pathsep.join(str(path) for path in server_jars(self.settings)),
         }
 
     def _daemon(self, name: str, place: Place, words: Sequence[str]) -> None:
@@ -144,6 +160,7 @@ class Cluster:
         command = [*place.prefix, *java, "-cp", f"{spark_jars()}/*", f"org.apache.spark.deploy.{words[0]}", *words[1:]]
         # Executors inherit it. Our code is not on their path: it comes as an artifact, or not at all.
         env = {"SPARK_HOME": str(spark_jars().parent), "SPARK_SCALA_VERSION": "2.13", "PYTHONPATH": ""}
+        env |= self.store.credentials
         self._process(name, command, {**env, "JAVA_HOME": str(self._java_home()), "SPARK_LOCAL_IP": place.address})
 
     def _java_home(self) -> Path:

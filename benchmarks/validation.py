@@ -81,8 +81,8 @@ class _Bench:
         self.schema = rules_of_the_table()
         self.plan = compile_plan(self.schema)
         assert len(self.plan.row_rules) == 50
-        path = lake.settings.warehouse / "_bench.parquet"
-        self._spark.sql(table_sql()).write.parquet(str(path))
+        path = f"{lake.settings.warehouse}/_bench.parquet"
+        self._spark.sql(table_sql()).write.parquet(path)
         self._relation = f"parquet.`{path}`"
 
     def single_pass(self) -> dict[str, int]:

@@ -12,7 +12,8 @@ from cli.run import as_row, at_clock, say_stopped
 from cli.session import require_home
 from cli.status import lake_status, show
 from cli.workbench import stop_failed, workbench
-from resources.settings import Lake, load_settings, write_lake
+from resources.lake_file import Lake
+from resources.settings import load_settings, write_lake
 
 
 @command

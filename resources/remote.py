@@ -10,13 +10,13 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit
 
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql.connect.session import SparkSession
 
 from resources.settings import Settings
 from resources.spark_server import SparkServerError
+from resources.table_files import place_of
 
 NOT_THERE = "SCHEMA_NOT_FOUND"
 REQUIRED = {
@@ -61,7 +61,7 @@ def require_lake_server(spark: SparkSession, settings: Settings) -> None:
             "(docs/cluster.md)."
         )
     folder = _lake_folder(spark)
-    if folder not in {None, str(settings.warehouse)}:
+    if folder not in {None, settings.warehouse}:
         raise SparkServerError(
             f"The catalog of {shown(settings)} has a lake in {folder}, and this one lies in {settings.warehouse}: set "
             "LIFTLAKE_WAREHOUSE to the lake's folder, or use a server with a catalog of its own."
@@ -74,7 +74,7 @@ def shown(settings: Settings) -> str:
 
 
 def _lake_folder(spark: SparkSession) -> str | None:
-    """The folder, on the server's file system, of the lake that its catalog has; None where it has none."""
+    """The folder, as the server names it, of the lake that its catalog has; None where it has none."""
     try:
         rows = spark.sql("DESCRIBE SCHEMA bronze").collect()
     except AnalysisException as error:
@@ -82,7 +82,7 @@ def _lake_folder(spark: SparkSession) -> str | None:
             raise
         return None
     location = {row["info_name"]: row["info_value"] for row in rows}["Location"]
-    return unquote(urlsplit(location).path).removesuffix("/bronze.db")
+    return place_of(location).removesuffix("/bronze.db")
 
 
 def _reason(error: PySparkException) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
-from resources.settings import Retention, Settings
+from resources.lake_file import Retention
+from resources.settings import Settings
 from resources.upkeep import Freed
 
 FOLDERS = "storage"

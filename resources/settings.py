@@ -7,107 +7,38 @@ anything that acts on a setting. Precedence: environment variable, then the lake
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from resources.lake_file import Lake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEMO_LAKE = PROJECT_ROOT / "deploy" / "demo.yaml"
 # A public key: the demo's tokens are meant to be equal in every lake, so that lakes can be compared.
 DEMO_TOKEN_KEY = "liftlake-public-demo-key"  # noqa: S105
 WEEK = timedelta(days=7)
+STORE = "s3a://"
 
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the message names it and says what to write instead."""
 
 
-class Weeks(BaseModel):
-    """Business weeks of the lake, each named by its first day."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    first: date
-    last: date | None = None
-
-
-class Scope(BaseModel):
-    """What is forecast: product groups (none: the whole store) and the thinnest store."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    product_groups: tuple[str, ...] = ()
-    min_weekly_transactions: float = Field(default=8, ge=0)
-
-
-class Forecast(BaseModel):
-    """What a forecast says: measure and horizons in weeks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    measure: Literal["transactions", "quantity_units", "net_sales_usd"] = "transactions"
-    horizons_weeks: tuple[int, ...] = (1, 2, 3, 4)
-
-
-class Backtest(BaseModel):
-    """Rolling origin: how many cutoffs are held out and how far apart they are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    folds: int = Field(default=5, ge=1)
-    step_weeks: int = Field(default=2, ge=1)
-
-
-class Study(BaseModel):
-    """Budget of the search for hyper-parameters, on folds before those of the backtest; 0 trials: none is made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    trials: int = Field(default=20, ge=0)
-    folds: int = Field(default=4, ge=1)
-
-
-class Retention(BaseModel):
-    """What upkeep leaves: files of old table versions and finished runs by their age in days.
-
-    The newest `runs_kept` runs stay whatever their age; bronze is compacted from so many files on.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    table_days: float = Field(default=7, ge=0)
-    run_days: float = Field(default=90, ge=0)
-    runs_kept: int = Field(default=50, ge=0)
-    compact_from_files: int = Field(default=32, ge=2)
-
-
-class LakeDefaults(BaseModel):
-    """What a lake of a source starts from, as the source's mapping says; the lake's own `lake.yaml` may differ.
-
-    `tables` names those optional tables of the source that the lake has.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    as_of: datetime | None = None
-    weeks: Weeks
-    scope: Scope = Scope()
-    forecast: Forecast = Forecast()
-    backtest: Backtest = Backtest()
-    study: Study = Study()
-    retention: Retention = Retention()
-    tables: tuple[str, ...] = ()
-
-    @field_validator("as_of")
-    @classmethod
-    def _utc(cls, value: datetime | None) -> datetime | None:
-        if value is not None and value.tzinfo is None:
-            raise ValueError("as_of needs a time zone, for example 2017-12-04T05:00:00Z")
-        return value.astimezone(UTC) if value is not None else None
-
-
-class Lake(LakeDefaults):
-    """The content of `lake.yaml`: what makes this lake differ from another."""
-
-    source: str
+def _location(text: str) -> str:
+    """Where tables lie as Spark writes it: an absolute path, or s3a://bucket/folder."""
+    if "://" not in text:
+        return str(Path(text).expanduser().absolute())
+    bucket, _, folder = re.sub("^s3a?://", "", text).strip("/").partition("/")
+    if not re.match("s3a?://", text) or not bucket or not folder:
+        raise ValueError(f"{text} is neither a folder nor s3a://bucket/folder")
+    return f"{STORE}{bucket}/{folder}"
 
 
 class Settings(BaseModel):
@@ -122,7 +53,8 @@ class Settings(BaseModel):
     java: Path | None = None
     trust_store: Path | None = None
     spark_remote: str | None = None
-    warehouse_folder: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
+    warehouse_location: Annotated[str, AfterValidator(_location)] | None = None
+    store_endpoint: str | None = None
     kafka_brokers: str | None = None
     kafka_config: Path | None = None
     kafka_batch_records: int = Field(default=100_000, ge=1)
@@ -148,9 +80,14 @@ class Settings(BaseModel):
         return self.lake.as_of or self.loaded_at
 
     @property
-    def warehouse(self) -> Path:
-        """Where the tables lie: a folder that this process, Spark's server and its workers see under one path."""
-        return self.warehouse_folder or self.home / "warehouse"
+    def warehouse(self) -> str:
+        """Where the tables lie: a folder, or s3a://bucket/folder, that this process, Spark and its workers see."""
+        return self.warehouse_location or str(self.home / "warehouse")
+
+    @property
+    def is_in_store(self) -> bool:
+        """Whether the tables lie in an S3-compatible store."""
+        return self.warehouse.startswith(STORE)
 
     @property
     def dagster_home(self) -> Path:
@@ -191,7 +128,9 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_JAVA": "java",
     "LIFTLAKE_TRUST_STORE": "trust_store",
     "SPARK_REMOTE": "spark_remote",
-    "LIFTLAKE_WAREHOUSE": "warehouse_folder",
+    "LIFTLAKE_WAREHOUSE": "warehouse_location",
+    # As the tools of every S3-compatible store read it, Arrow among them.
+    "AWS_ENDPOINT_URL": "store_endpoint",
     "LIFTLAKE_KAFKA_BROKERS": "kafka_brokers",
     "LIFTLAKE_KAFKA_CONFIG": "kafka_config",
     "LIFTLAKE_KAFKA_BATCH_RECORDS": "kafka_batch_records",
@@ -270,7 +209,7 @@ def write_lake(settings: Settings, lake: Lake) -> Settings:
 def server_environment(settings: Settings) -> dict[str, str]:
     """The variables from which the local server's own process reads the same settings as `settings`."""
     spark = ("spark_port", "spark_memory", "spark_idle_minutes", "threads")
-    names = ("jar_cache", "java", "trust_store", "warehouse_folder", *spark)
+    names = ("jar_cache", "java", "trust_store", "warehouse_location", "store_endpoint", *spark)
     values = {variable: getattr(settings, name) for variable, name in _VARIABLES.items() if name in names}
     given = {variable: str(value) for variable, value in values.items() if value is not None}
     return {"LIFTLAKE_HOME": str(settings.home), **given}

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector, FileSystem
 
 from checks.contracts.model import LAYERS
+from resources.commits import COMMIT, LAST_CHECKPOINT
 from resources.locks import Locked, file_lock
 from resources.preconditions import Finding
 from resources.settings import Settings
+from resources.table_files import LOG, folder_of, is_there, table_files
 
-LOG, LAST_CHECKPOINT = "_delta_log", "_last_checkpoint"
-COMMIT, CHECKPOINT = re.compile(r"(\d{20})\.json"), re.compile(r"(\d{20})\.checkpoint.*\.parquet")
+CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 RUNBOOK = "docs/runbooks/corrupt-log.md"
 ORPHANS_SHOWN = 3
 
@@ -33,12 +34,17 @@ class _Table:
     """What the log of one table says: every data file that it ever named, those that are live, and what is broken."""
 
     name: str
+    files: FileSystem
     named: set[str] = field(default_factory=set)
     live: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
     def broken(self, found: str, mend: str) -> None:
         self.findings.append(Finding(self.name, is_met=False, found=found, mend=mend))
+
+    def content(self, path: str) -> bytes:
+        with self.files.open_input_file(path) as stream:
+            return bytes(stream.read())
 
     def apply(self, action: dict[str, Any]) -> None:
         """One action of the log: `add` and `remove` name files, the others none."""
@@ -54,46 +60,47 @@ class _Table:
 
 def inspect_lake(settings: Settings) -> list[Finding]:
     """Everything that is broken in the lake's files, by table; one good line when nothing is."""
-    folders = table_folders(settings)
+    files = table_files(settings)
+    names = written_tables(files)
     try:
         with file_lock(settings.home / "writer.lock", wait_seconds=0, busy="busy"):
-            found = [item for name, folder in folders.items() for item in inspect_table(name, folder)]
+            found = [item for name in names for item in inspect_table(files, name)]
     except Locked:
         # A file that a run has written and not yet committed looks like an orphan.
-        found = [item for name, folder in folders.items() for item in inspect_table(name, folder, is_written=True)]
-    if settings.spark_remote is not None and not settings.warehouse.is_dir():
-        return [Finding("Tables", is_met=True, found=f"not inspected: {settings.warehouse} is not seen from here")]
-    whole = Finding("Tables", is_met=True, found=f"{len(folders)} Delta tables, logs and data files whole")
-    return found or ([whole] if folders else [])
+        found = [item for name in names for item in inspect_table(files, name, is_written=True)]
+    whole = Finding("Tables", is_met=True, found=f"{len(names)} Delta tables, logs and data files whole")
+    return found or ([whole] if names else [])
 
 
-def table_folders(settings: Settings) -> dict[str, Path]:
+def written_tables(files: FileSystem) -> list[str]:
     """The Delta tables that lie in the warehouse, by the name that writers use."""
     schemas = [f"{layer}{suffix}" for layer in LAYERS for suffix in ("", "_audit")]
-    found = {}
+    found = []
     for schema in schemas:
-        for log in sorted((settings.warehouse / f"{schema}.db").glob(f"*/{LOG}")):
-            found[f"{schema}.{log.parent.name}"] = log.parent
+        folders = files.get_file_info(FileSelector(f"{schema}.db", allow_not_found=True))
+        tables = sorted(f"{schema}.{item.base_name}" for item in folders)
+        found += [name for name in tables if is_there(files, f"{folder_of(name)}/{LOG}")]
     return found
 
 
-def inspect_table(name: str, folder: Path, *, is_written: bool = False) -> list[Finding]:
+def inspect_table(files: FileSystem, name: str, *, is_written: bool = False) -> list[Finding]:
     """What is broken in one table; `is_written` while another process writes, when no file is called an orphan."""
-    table = _Table(name)
-    commits = _versions(folder / LOG, COMMIT)
-    first = _checkpoints(folder / LOG, commits, table)
+    table = _Table(name, files)
+    log = {item.base_name: item.path for item in files.get_file_info(FileSelector(f"{folder_of(name)}/{LOG}"))}
+    commits = _versions(log, COMMIT)
+    first = _checkpoints(log, commits, table)
     _commits(commits, first, table)
     if not table.findings:
-        _data_files(folder, table, is_written=is_written)
+        _data_files(table, is_written=is_written)
     return table.findings
 
 
-def _versions(log: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    matches = ((pattern.fullmatch(path.name), path) for path in sorted(log.iterdir()))
+def _versions(log: Mapping[str, str], pattern: re.Pattern[str]) -> dict[int, str]:
+    matches = ((pattern.fullmatch(name), path) for name, path in sorted(log.items()))
     return {int(match.group(1)): path for match, path in matches if match}
 
 
-def _checkpoints(log: Path, commits: dict[int, Path], table: _Table) -> int:
+def _checkpoints(log: Mapping[str, str], commits: dict[int, str], table: _Table) -> int:
     """Read every checkpoint; returns the version from which commits are needed: after the newest sound one."""
     checkpoints = _versions(log, CHECKPOINT)
     from_start = 0 in commits
@@ -101,19 +108,18 @@ def _checkpoints(log: Path, commits: dict[int, Path], table: _Table) -> int:
     needed = 0
     for version, path in checkpoints.items():
         try:
-            rows = pq.read_table(path, columns=["add", "remove"]).to_pylist()
+            rows = pq.read_table(path, columns=["add", "remove"], filesystem=table.files).to_pylist()
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0][:80]
-            table.broken(f"checkpoint {path.name} cannot be read ({reason})", dispensable)
+            table.broken(f"checkpoint {path.rpartition('/')[2]} cannot be read ({reason})", dispensable)
             continue
         table.live = set()
         for row in rows:
             table.apply(row)
         needed = version + 1
-    pointer = log / LAST_CHECKPOINT
-    if pointer.exists():
+    if LAST_CHECKPOINT in log:
         try:
-            version = int(json.loads(pointer.read_bytes())["version"])
+            version = int(json.loads(table.content(log[LAST_CHECKPOINT]))["version"])
         except (ValueError, KeyError, TypeError):
             table.broken(f"{LAST_CHECKPOINT} is empty or torn", "remove it: Delta looks for checkpoints instead")
         else:
@@ -122,7 +128,7 @@ def _checkpoints(log: Path, commits: dict[int, Path], table: _Table) -> int:
     return needed if not from_start else 0
 
 
-def _commits(commits: dict[int, Path], first: int, table: _Table) -> None:
+def _commits(commits: dict[int, str], first: int, table: _Table) -> None:
     """Replay the commits; a missing, empty or torn one breaks the table, because rows would vanish without a word."""
     mend = f"restore a backup, or rebuild the table: {RUNBOOK}"
     if not commits:
@@ -132,39 +138,44 @@ def _commits(commits: dict[int, Path], first: int, table: _Table) -> None:
         if version not in commits:
             table.broken(f"commit {version} is missing", mend)
         else:
-            _replay(commits[version], table, mend)
+            _replay(version, commits[version], table, mend)
 
 
-def _replay(commit: Path, table: _Table, mend: str) -> None:
-    content = commit.read_bytes()
+def _replay(version: int, path: str, table: _Table, mend: str) -> None:
+    content = table.content(path)
     # A commit is written whole, its last line with its end, and says of itself what it was.
     try:
         actions = [json.loads(line) for line in content.splitlines() if line.strip()]
     except ValueError:
-        table.broken(f"commit {int(commit.stem)} is torn: a line of {commit.name} is no JSON", mend)
+        table.broken(f"commit {version} is torn: a line of {version:020}.json is no JSON", mend)
         return
     if not any("commitInfo" in action for action in actions) or not content.endswith(b"\n"):
-        table.broken(f"commit {int(commit.stem)} is empty or cut off ({len(content):,} bytes)", mend)
+        table.broken(f"commit {version} is empty or cut off ({len(content):,} bytes)", mend)
         return
     for action in actions:
         table.apply(action)
 
 
-def _data_files(folder: Path, table: _Table, *, is_written: bool) -> None:
+def _data_files(table: _Table, *, is_written: bool) -> None:
     """Live files that are gone, and files that no version names."""
-    present = {path.relative_to(folder).as_posix() for path in _parquet_files(folder)}
-    lost = sorted(table.live - present)
+    present = _parquet_files(table)
+    lost = sorted(table.live - {*present})
     if lost:
         table.broken(f"{len(lost)} data files are missing, {lost[0]} first", f"restore a backup: {RUNBOOK}")
-    orphans = sorted(present - table.named)
+    orphans = sorted({*present} - table.named)
     if orphans and not is_written:
         shown = ", ".join(orphans[:ORPHANS_SHOWN])
-        size = sum((folder / name).stat().st_size for name in orphans)
+        size = sum(present[name] for name in orphans)
         found = f"{len(orphans)} data files belong to no version ({size:,} bytes): {shown}"
         table.broken(found, "harmless, left by a stopped write; `liftlake maintain` removes it")
 
 
-def _parquet_files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*.parquet"):
-        if LOG not in path.parts and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
-            yield path
+def _parquet_files(table: _Table) -> dict[str, int]:
+    """The data files in a table's folder, as its log names them, and their bytes."""
+    folder = folder_of(table.name)
+    found = {}
+    for item in table.files.get_file_info(FileSelector(folder, recursive=True)):
+        name = item.path.removeprefix(f"{folder}/")
+        if item.extension == "parquet" and not any(part.startswith((".", "_")) for part in name.split("/")):
+            found[name] = item.size
+    return found

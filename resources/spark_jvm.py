@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from resources.jars import java_executable, spark_jars, verified_jars
+from resources.jars import java_executable, server_jars, spark_jars
 from resources.settings import PROJECT_ROOT, Settings
 from resources.spark_server import LOOPBACK, OLD_VERSIONS, state_folder
 
@@ -42,7 +42,7 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
         "spark.local.dir": str(state / "scratch"),
-        "spark.sql.warehouse.dir": str(settings.warehouse),
+        "spark.sql.warehouse.dir": settings.warehouse,
         "spark.sql.catalogImplementation": "hive",
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={state}/catalog;create=true",
         "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
@@ -55,6 +55,7 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         # VACUUM lists a table in so many tasks; by default in 10,000.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         **OLD_VERSIONS,
+        **store_properties(settings),
         "spark.sql.parquet.compression.codec": "snappy",
         # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -65,9 +66,22 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
     }
 
 
+def store_properties(settings: Settings) -> dict[str, str]:
+    """How tables in a store are reached; who asks is in the environment, as for every tool of a store."""
+    if not settings.is_in_store:
+        return {}
+    # By default Hadoop remembers what an object was, and refuses one that was written again: a staged file, a pointer
+    # to a checkpoint.
+    classic = {"spark.hadoop.fs.s3a.input.stream.type": "classic"}
+    if settings.store_endpoint is None:
+        return classic
+    elsewhere = {"endpoint": settings.store_endpoint, "path.style.access": "true"}
+    return classic | {f"spark.hadoop.fs.s3a.{name}": value for name, value in elsewhere.items()}
+
+
 def java_command(settings: Settings, properties: Mapping[str, str]) -> list[str]:
     """The whole command line of the server's JVM."""
-    jars = [str(path) for path in verified_jars(settings)]
+    jars = [str(path) for path in server_jars(settings)]
     opens = [f"--add-opens={package}=ALL-UNNAMED" for package in OPENED_PACKAGES]
     return [
         str(java_executable(settings)),

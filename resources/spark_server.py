@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from resources.jars import java_executable, verified_jars
+from resources.jars import java_executable, server_jars
 from resources.locks import file_lock
 from resources.settings import PROJECT_ROOT, Settings, child_environment, server_environment
 
@@ -130,7 +130,7 @@ def _start(settings: Settings) -> ServerRecord:
             "Liftlake choose one."
         )
     java_executable(settings)
-    verified_jars(settings)
+    server_jars(settings)
     settings.logs.mkdir(parents=True, exist_ok=True)
     record_path(settings).unlink(missing_ok=True)
     with log_path(settings).open("wb") as log:

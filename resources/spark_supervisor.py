@@ -20,6 +20,7 @@ from resources.locks import Locked, file_lock
 from resources.settings import Settings, SettingsError, child_environment, load_settings
 from resources.spark_jvm import java_command, local_properties
 from resources.spark_server import ServerRecord, free_port, is_port_open, record_path, state_folder, write_record
+from resources.table_files import make_warehouse
 
 POLL_SECONDS = 1.0
 log = logging.getLogger("liftlake.spark")
@@ -38,8 +39,9 @@ def supervise(settings: Settings) -> int:
     port = settings.spark_port or free_port()
     token = secrets.token_urlsafe(32)
     state = state_folder(settings)
-    for folder in (state / "scratch", settings.warehouse, settings.logs):
+    for folder in (state / "scratch", settings.logs):
         folder.mkdir(parents=True, exist_ok=True)
+    make_warehouse(settings)
     # A child inherits what its parent ignores, and a JVM that ignores SIGTERM can only be killed. Dagster lets it do
     # what SIGINT does, which is nothing where a shell starts something in the background.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

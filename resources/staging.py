@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import copy_files
 from pyspark.errors import PySparkTypeError
 from pyspark.sql.pandas.types import from_arrow_type
 
@@ -23,6 +24,7 @@ from resources.lake import Lake
 from resources.mapping import TableMapping
 from resources.records import HIDDEN, stage_text
 from resources.source_bytes import SourceFileError, uncompressed
+from resources.table_files import staging_place
 
 ROWS_PER_GROUP = 250_000
 PARQUET_MAGIC = b"PAR1"
@@ -90,13 +92,11 @@ def _sent(lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str
                        for item in layout)  # fmt: skip
     identity = identifying_columns(rules, layout)
     may_repeat = identity is None or may_repeat_rows(local, identity)
-    target = lake.settings.warehouse / "_staging" / f"{name}.parquet"
     records = pq.read_metadata(local).num_rows
-    lake.send(local, target)
-    try:
-        yield Relation(f"parquet.`{target}`", layout, rules.format != "parquet", records, may_repeat)
-    finally:
-        target.unlink(missing_ok=True)
+    with staging_place(lake.settings, f"{name}.parquet") as (files, path):
+        copy_files(str(local), path, destination_filesystem=files)
+        shown = f"parquet.`{lake.settings.warehouse}/{path}`"
+        yield Relation(shown, layout, rules.format != "parquet", records, may_repeat)
 
 
 def identifying_columns(rules: TableMapping, layout: Iterable[SourceColumn]) -> tuple[str, ...] | None:

@@ -15,12 +15,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from checks.contracts.model import Contract
 from resources.lake import Lake
-from resources.settings import Retention
+from resources.lake_file import Retention
+from resources.table_files import within_warehouse
 
 # A commit's time and those of its removed files differ by the length of the write.
 MARGIN = timedelta(hours=1)
@@ -98,9 +97,9 @@ def _vacuum(lake: Lake, contract: Contract, oldest: int, policy: Retention, *, i
     statement = f"VACUUM {contract.audit_name} RETAIN {hours:.4f} HOURS"
     with lake.set_to({CHECK: "false", IGNORED: "false", LOGGING: "false"}):
         paths = [str(row["path"]) for row in lake.spark.sql(f"{statement} DRY RUN").collect()]
-        files = [Path(unquote(urlparse(path).path)) for path in paths]
-        sizes = [file.stat().st_size for file in files if file.is_file()]
-        if not is_dry and files:
+        named = [within_warehouse(lake.settings, path) for path in paths]
+        sizes = [item.size for item in lake.files.get_file_info(named) if item.is_file]
+        if not is_dry and paths:
             lake.spark.sql(statement)
     return len(sizes), sum(sizes)
 

@@ -20,9 +20,11 @@ from resources.commits import Provenance
 from resources.conform import conform
 from resources.lake import Lake
 from resources.settings import Settings, load_settings
+from resources.soundness import inspect_lake
 from resources.spark import SparkDoor
 from resources.spark_features import features_in_spark
 from resources.spark_server import SparkServerError
+from resources.table_files import folder_of
 from tests.unit.ml.demand_data import Demand, make_demand
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e, pytest.mark.certify]
@@ -38,18 +40,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def lake(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """An empty lake whose tables lie outside of its home."""
-    folder = tmp_path_factory.mktemp("lake")
-    settings = settings_of(cluster, folder / "home", folder / "tables")
-    opened = Lake(settings, SparkDoor(settings))
-    opened.prepare()
-    yield opened
-    opened.close()
+    """An empty lake whose tables lie in the cluster's store."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.variables("tables").items():
+            patch.setenv(name, value)
+        settings = settings_of(cluster, tmp_path_factory.mktemp("lake"), "tables")
+        opened = Lake(settings, SparkDoor(settings))
+        opened.prepare()
+        yield opened
+        opened.close()
 
 
-def settings_of(cluster: Cluster, home: Path, warehouse: Path) -> Settings:
-    variables = {"LIFTLAKE_HOME": str(home), "LIFTLAKE_WAREHOUSE": str(warehouse)}
-    return load_settings({**variables, "SPARK_REMOTE": cluster.url})
+def settings_of(cluster: Cluster, home: Path, folder: str) -> Settings:
+    return load_settings({"LIFTLAKE_HOME": str(home), **cluster.variables(folder)})
 
 
 def test_a_worker_that_dies_at_work_changes_no_bit(cluster: Cluster, lake: Lake):
@@ -68,9 +71,11 @@ def test_a_worker_that_dies_at_work_changes_no_bit(cluster: Cluster, lake: Lake)
     assert_frame_equal(found, wanted, check_exact=True)
     lake.write(CONTRACT, found, Provenance("made for a test"))
     (location,) = lake.query(f"DESCRIBE DETAIL {CONTRACT.audit_name}")["location"]
-    assert location.startswith(f"file:{lake.settings.warehouse}")
+    assert location == f"{lake.settings.warehouse}/{folder_of(CONTRACT.audit_name)}"
+    assert location.startswith("s3a://")
     stored = lake.read(CONTRACT.audit_name)
     assert_frame_equal(stored.sort(CONTRACT.primary_key), wanted.sort(CONTRACT.primary_key), check_exact=True)
+    assert [finding.is_met for finding in inspect_lake(lake.settings)] == [True]
 
 
 def on_workers(lake: Lake, demand: Demand, cutoffs: list[date]) -> pl.DataFrame:
@@ -83,7 +88,7 @@ def on_workers(lake: Lake, demand: Demand, cutoffs: list[date]) -> pl.DataFrame:
 
 
 def test_a_catalog_with_another_lake_is_refused(cluster: Cluster, lake: Lake, tmp_path: Path):
-    other = settings_of(cluster, tmp_path / "home", tmp_path / "tables")
+    other = settings_of(cluster, tmp_path, "others")
     with pytest.raises(SparkServerError, match=f"has a lake in {lake.settings.warehouse}, and this one lies in"):
         SparkDoor(other).session()
 

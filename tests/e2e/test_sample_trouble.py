@@ -27,7 +27,7 @@ def test_a_server_killed_in_mid_run_changes_nothing(sample: SampleLake, built: d
     key = ["store_id", "product_group", "week_start_date"]
     before = sample.table("gold.demand_series").sort(key)
     running = sample.start("run", "gold.demand_series")
-    staged = sample.home / "warehouse" / "_staging" / "gold.demand_series.parquet"
+    staged = sample.home / "warehouse" / "_staged" / "gold.demand_series.parquet"
     record = json.loads((sample.home / "spark" / "server.json").read_text(encoding="utf-8"))
     deadline = time.monotonic() + 120
     while not staged.exists() and running.poll() is None and time.monotonic() < deadline:

@@ -12,7 +12,8 @@ from assets.automation.state import nodes_of
 from assets.graph import Graph
 from assets.models.study import study_assets
 from definitions import build_graph
-from resources.settings import Settings, Study
+from resources.lake_file import Study
+from resources.settings import Settings
 
 STUDY = dg.AssetKey(["models", "demand_studies"])
 

@@ -7,8 +7,9 @@ import pytest
 
 from checks.contracts.loader import load_contracts
 from definitions import build_definitions, build_graph
+from resources.lake_file import Lake
 from resources.mapping import load_mapping
-from resources.settings import Lake, Settings
+from resources.settings import Settings
 
 TELEMETRY = {
     "bronze/telemetry_events", "silver/fct_telemetry", "gold/household_event_features", "gold/store_event_features",

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from resources.champions import alias_finding
-from resources.commits import Provenance
+from resources.commits import LAST_CHECKPOINT, Provenance
 from resources.lake import Lake
 from resources.locks import file_lock
+from resources.preconditions import Finding
 from resources.registry import Registry
-from resources.soundness import LAST_CHECKPOINT, LOG, inspect_lake, inspect_table
+from resources.soundness import inspect_lake, inspect_table
+from resources.table_files import LOG
 
 pytestmark = pytest.mark.spark
 VERSIONS = 12
@@ -38,7 +41,7 @@ def written(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     contract = replace(load_contracts()["gold", "promotion_plans"], name="doctored")
     for number in range(VERSIONS):
         lake.write(contract, plans(number / 100), Provenance("c"))
-    folder = lake.settings.warehouse / "gold_audit.db" / contract.name
+    folder = Path(lake.settings.warehouse) / "gold_audit.db" / contract.name
     kept = tmp_path_factory.mktemp("kept") / "table"
     shutil.copytree(folder, kept)
     yield kept
@@ -47,7 +50,12 @@ def written(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture
 def table(written: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(written, tmp_path / "table"))
+    return Path(shutil.copytree(written, tmp_path / "gold_audit.db" / "doctored"))
+
+
+def found_in(table: Path, *, is_written: bool = False) -> list[Finding]:
+    files = SubTreeFileSystem(str(table.parent.parent), LocalFileSystem())
+    return inspect_table(files, "gold_audit.doctored", is_written=is_written)
 
 
 def commit(table: Path, version: int) -> Path:
@@ -83,14 +91,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 
 def test_a_whole_table_has_nothing_to_say(table: Path):
-    assert inspect_table("gold_audit.doctored", table) == []
+    assert found_in(table) == []
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_is_named_with_its_mend(table: Path, name: str):
     breaks, said, mend = FAULTS[name]
     breaks(table)
-    (finding, *_) = inspect_table("gold_audit.doctored", table)
+    (finding, *_) = found_in(table)
     assert not finding.is_met
     assert said in finding.found
     assert mend in finding.mend
@@ -103,18 +111,18 @@ def test_a_broken_checkpoint_can_be_removed_and_the_rows_are_there(lake: Lake, t
     for path in [*(table / LOG).glob("*.checkpoint*.parquet"), table / LOG / LAST_CHECKPOINT]:
         path.unlink(missing_ok=True)
         (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
-    assert inspect_table("gold_audit.doctored", table) == []
+    assert found_in(table) == []
     assert lake.query(f"SELECT display_share FROM delta.`{table}`")["display_share"].to_list() == [0.11]
 
 
 def test_a_run_that_is_writing_has_no_orphans(lake: Lake, table: Path):
     shutil.copy(live_file(table), table / "part-new.parquet")
-    assert inspect_table("gold_audit.doctored", table, is_written=True) == []
+    assert found_in(table, is_written=True) == []
 
 
 def test_the_whole_lake_is_looked_at(lake: Lake, written: Path, tmp_path: Path):
     settings = lake.settings.model_copy(update={"home": tmp_path})
-    table = settings.warehouse / "gold_audit.db" / "doctored"
+    table = Path(settings.warehouse) / "gold_audit.db" / "doctored"
     shutil.copytree(written, table)
     assert [item.is_met for item in inspect_lake(settings)] == [True]
     shutil.copy(live_file(written), table / "part-stray.parquet")

@@ -23,8 +23,9 @@ from resources.conform import conform
 from resources.instance import open_instance
 from resources.inventory import content_digest
 from resources.lake import Lake
+from resources.lake_file import Retention
 from resources.run_pruning import prune_manifests, prune_runs
-from resources.settings import Retention, load_settings
+from resources.settings import load_settings
 from resources.upkeep import keep_tables, pinned_versions
 
 NOTHING_IS_YOUNG = Retention(table_days=0, run_days=0, runs_kept=0, compact_from_files=4)
@@ -70,14 +71,14 @@ def publish(lake: Lake, contract: Contract, share: float, inputs: dict[str, str]
 
 def data_files(lake: Lake, contract: Contract) -> set[str]:
     schema, _, name = contract.audit_name.partition(".")
-    return {path.name for path in (lake.settings.warehouse / f"{schema}.db" / name).glob("*.parquet")}
+    return {path.name for path in (Path(lake.settings.warehouse) / f"{schema}.db" / name).glob("*.parquet")}
 
 
 def aged(lake: Lake, contract: Contract, days: dict[int, int]) -> Contract:
     """A copy of a table whose commits lie so many days back, by version, as their files and removals do."""
     old = replace(contract, name=f"aged_{contract.name}")
     schema, _, _ = contract.audit_name.partition(".")
-    target = lake.settings.warehouse / f"{schema}.db" / old.name
+    target = Path(lake.settings.warehouse) / f"{schema}.db" / old.name
     shutil.copytree(target.with_name(contract.name), target)
     now = time.time()
     for path in target.glob("*"):
@@ -121,7 +122,7 @@ def test_what_a_view_pins_stays_and_what_nothing_pins_goes(lake: Lake, gold: Con
     finally:
         lake.spark.sql(f"DROP VIEW IF EXISTS {table.published_name}")
         lake.spark.sql(f"DROP TABLE IF EXISTS {table.audit_name}")
-        shutil.rmtree(lake.settings.warehouse / "gold_audit.db" / table.name, ignore_errors=True)
+        shutil.rmtree(Path(lake.settings.warehouse) / "gold_audit.db" / table.name, ignore_errors=True)
 
 
 @pytest.mark.spark

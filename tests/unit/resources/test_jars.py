@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.jars import ToolchainError, java_executable, read_lock, verified_jars
+from resources.jars import LOCK, STORE_LOCK, ToolchainError, java_executable, read_lock, server_locks, verified_jars
 from resources.settings import Settings, load_settings
 
 
@@ -23,9 +23,16 @@ def fake_java(folder: Path, version: str) -> Path:
 
 
 def test_the_lock_names_every_jar_once():
-    names = [jar.file_name for jar in read_lock()]
-    assert len(names) == len(set(names)) == 7
-    assert all(len(jar.sha256) == 64 for jar in read_lock())
+    assert len(read_lock()) == 7
+    for lock in LOCK.parent.glob("*.lock"):
+        names = [jar.file_name for jar in read_lock(lock)]
+        assert len(names) == len(set(names))
+        assert all(len(jar.sha256) == 64 for jar in read_lock(lock))
+
+
+def test_only_a_lake_in_a_store_needs_the_way_to_it(tmp_path: Path):
+    assert server_locks(settings_in(tmp_path)) == (LOCK,)
+    assert server_locks(settings_in(tmp_path, LIFTLAKE_WAREHOUSE="s3a://brand/lake")) == (LOCK, STORE_LOCK)
 
 
 def test_a_jar_with_other_bytes_is_refused(tmp_path: Path):

@@ -19,11 +19,26 @@ def test_the_demo_lake_is_the_default(tmp_path: Path):
 
 def test_the_tables_lie_in_the_home_unless_a_folder_is_named(tmp_path: Path):
     variables = {"LIFTLAKE_HOME": str(tmp_path)}
-    assert load_settings(variables).warehouse == tmp_path / "warehouse"
+    assert load_settings(variables).warehouse == str(tmp_path / "warehouse")
     named = load_settings({**variables, "LIFTLAKE_WAREHOUSE": "~/tables"})
-    assert named.warehouse == Path.home() / "tables"
+    assert named.warehouse == str(Path.home() / "tables")
     # The local server's own process has to find the same folder.
     assert load_settings(server_environment(named)).warehouse == named.warehouse
+
+
+@pytest.mark.parametrize("named", ["s3a://brand/lake/tables", "s3://brand/lake/tables/"])
+def test_the_tables_lie_in_a_store_where_one_is_named(tmp_path: Path, named: str):
+    variables = {"LIFTLAKE_HOME": str(tmp_path), "LIFTLAKE_WAREHOUSE": named, "AWS_ENDPOINT_URL": "http://store:9000"}
+    settings = load_settings(variables)
+    assert (settings.warehouse, settings.is_in_store) == ("s3a://brand/lake/tables", True)
+    told = load_settings(server_environment(settings))
+    assert (told.warehouse, told.store_endpoint) == (settings.warehouse, "http://store:9000")
+
+
+@pytest.mark.parametrize("named", ["s3://", "s3://brand", "gs://brand/lake", "abfss://lake@brand/tables"])
+def test_a_place_that_is_neither_folder_nor_store_is_refused(tmp_path: Path, named: str):
+    with pytest.raises(SettingsError, match=r"LIFTLAKE_WAREHOUSE.*neither a folder nor s3a://bucket/folder"):
+        load_settings({"LIFTLAKE_HOME": str(tmp_path), "LIFTLAKE_WAREHOUSE": named})
 
 
 def test_a_variable_beats_the_file_and_the_file_beats_the_default(tmp_path: Path):

@@ -1,0 +1,76 @@
+"""The newest commits of a log, found as readers of Delta find them; Delta's own answer is in the integration test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
+
+from resources.commits import LAST_CHECKPOINT, Commit, Provenance, commits_between, newest_commit
+
+TABLE = "gold_audit.sales"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    folder = tmp_path / "gold_audit.db" / "sales" / "_delta_log"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileSystem:
+    return SubTreeFileSystem(str(tmp_path), LocalFileSystem())
+
+
+def write(log: Path, version: int, operation: str = "WRITE", made: Provenance | None = None) -> None:
+    about = {"operation": operation, **({"userMetadata": made.to_json()} if made else {})}
+    lines = [{"add": {"path": "a.parquet"}}, {"commitInfo": about}]
+    (log / f"{version:020}.json").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def of(number: int) -> Provenance:
+    return Provenance("c", {"bronze.it's": str(number)})
+
+
+def test_the_newest_commit_that_changed_rows_counts(log: Path, files: FileSystem):
+    for number in range(3):
+        write(log, number, made=of(number))
+    for number, operation in enumerate(("OPTIMIZE", "VACUUM START", "VACUUM END"), start=3):
+        write(log, number, operation)
+    assert newest_commit(files, TABLE) == Commit(2, of(2))
+    write(log, 6, "DELETE")
+    assert newest_commit(files, TABLE) == Commit(6, None)
+
+
+def test_upkeep_alone_is_the_newest_that_there_is(log: Path, files: FileSystem):
+    write(log, 0, "OPTIMIZE")
+    assert newest_commit(files, TABLE) == Commit(0, None)
+
+
+@pytest.mark.parametrize("pointer", [None, b"", b"{", b'{"size": 3}', b'{"version": 11}'])
+def test_a_log_that_has_lost_its_first_commits_goes_on(log: Path, files: FileSystem, pointer: bytes | None):
+    for number in range(11, 15):
+        write(log, number, made=of(number))
+    (log / f"{11:020}.checkpoint.parquet").touch()
+    if pointer is not None:
+        (log / LAST_CHECKPOINT).write_bytes(pointer)
+    assert newest_commit(files, TABLE) == Commit(14, of(14))
+
+
+def test_a_table_that_was_never_written_is_named(files: FileSystem, log: Path):
+    with pytest.raises(LookupError, match=r"gold_audit\.sales was never written"):
+        newest_commit(files, TABLE)
+    with pytest.raises(LookupError, match=r"gold_audit\.other was never written"):
+        newest_commit(files, "gold_audit.other")
+
+
+def test_a_commit_that_is_no_longer_kept_is_not_passed_over(log: Path, files: FileSystem):
+    for number in (5, 6):
+        write(log, number, made=of(number))
+    write(log, 7, "OPTIMIZE")
+    assert commits_between(files, TABLE, 4, 7) == [Commit(6, of(6)), Commit(5, of(5))]
+    assert commits_between(files, TABLE, 3, 6) == [Commit(6, of(6)), Commit(5, of(5)), Commit(4, None)]
+    assert commits_between(files, TABLE, 6, 6) == []
