@@ -84,10 +84,14 @@ def commits_between(files: FileSystem, table: str, after: int, last: int) -> lis
 
 
 def _newest_version(files: FileSystem, table: str) -> int:
-    """The newest version: from the last checkpoint on, commit after commit, as readers of Delta find it."""
-    version = _checkpointed(files, table)
-    while is_there(files, _path(table, version + 1)):
-        version += 1
+    """The newest version, by few looks: commits have no gaps, so that the last one after a checkpoint is searched."""
+    version, step = _checkpointed(files, table), 1
+    while is_there(files, _path(table, version + step)):
+        version, step = version + step, 2 * step
+    while step > 1:
+        step //= 2
+        if is_there(files, _path(table, version + step)):
+            version += step
     if version >= 0:
         return version
     # Without a pointer to a checkpoint, of a log whose first commits are no longer kept.

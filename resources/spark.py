@@ -13,11 +13,11 @@ from pyspark.sql.connect.session import SparkSession
 
 from resources.remote import answering, require_lake_server
 from resources.settings import Settings
-from resources.spark_server import OLD_VERSIONS, ensure, running
+from resources.spark_server import LOGS, ensure, running
 
 # What every session of ours says of how its queries run.
 SESSION = {
-    **OLD_VERSIONS,
+    **LOGS,
     # Spark searches what else follows from the conditions of a plan. The search grows exponentially with named
     # conditions, of which the plans that judge rows have dozens: over a join it took minutes to find nothing.
     "spark.sql.constraintPropagation.enabled": "false",

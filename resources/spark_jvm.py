@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from resources.jars import java_executable, server_jars, spark_jars
 from resources.settings import PROJECT_ROOT, Settings
-from resources.spark_server import LOOPBACK, OLD_VERSIONS, state_folder
+from resources.spark_server import LOGS, LOOPBACK, state_folder
 
 # What Spark opens for itself on Java 17 and later (its JavaModuleOptions); without them Arrow and serializers fail.
 OPENED_PACKAGES = (
@@ -54,7 +54,7 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.databricks.delta.snapshotPartitions": "2",
         # VACUUM lists a table in so many tasks; by default in 10,000.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
-        **OLD_VERSIONS,
+        **LOGS,
         **store_properties(settings),
         "spark.sql.parquet.compression.codec": "snappy",
         # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.

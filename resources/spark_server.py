@@ -26,13 +26,18 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 LOOPBACK = "127.0.0.1"
 KEPT_DAYS = 365
+# How Delta keeps the log of a table.
+#
 # A view is pinned to the version that was audited, however long a newer one has been waiting. By default Delta refuses
 # to read a version that was superseded more than seven days ago; it forgets after as many days which files a version
 # lost, whereupon VACUUM takes them for nobody's; and it drops commits after thirty.
-OLD_VERSIONS = {
+#
+# A checkpoint takes a second and comes by default with every tenth commit: with a batch of a topic four at once.
+LOGS = {
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     "spark.databricks.delta.properties.defaults.deletedFileRetentionDuration": f"interval {KEPT_DAYS} days",
     "spark.databricks.delta.properties.defaults.logRetentionDuration": f"interval {KEPT_DAYS} days",
+    "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
 }
 
 

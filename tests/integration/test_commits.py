@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from checks.contracts.loader import load_contracts
-from resources.commits import UPKEEP, Commit, Provenance, commits_between
+from resources.commits import LAST_CHECKPOINT, UPKEEP, Commit, Provenance, commits_between
 from resources.lake import Lake
+from resources.table_files import LOG, folder_of, is_there
 from tests.integration.test_lake import WEEKS, rows
 
 pytestmark = pytest.mark.spark
@@ -25,9 +26,11 @@ def test_the_log_says_what_the_history_says(lake: Lake):
     of_plans = load_contracts()["gold", "promotion_plans"]
     plans, never = replace(of_plans, name="plans_of_twelve_commits"), replace(of_plans, name="plans_never_written")
     lake.prepare()
-    for number in range(12):
-        lake.write(plans, rows(WEEKS), Provenance("c", {"bronze.it's": str(number)}))
-        assert lake.newest(plans) == history(lake, plans.audit_name)[0]
+    with lake.set_to({"spark.databricks.delta.properties.defaults.checkpointInterval": "5"}):
+        for number in range(12):
+            lake.write(plans, rows(WEEKS), Provenance("c", {"bronze.it's": str(number)}))
+            assert lake.newest(plans) == history(lake, plans.audit_name)[0]
+    assert is_there(lake.files, f"{folder_of(plans.audit_name)}/{LOG}/{LAST_CHECKPOINT}")
     lake.spark.sql(f"OPTIMIZE {plans.audit_name}")
     assert lake.newest(plans).provenance == Provenance("c", {"bronze.it's": "11"})
     assert lake.newest_of([plans, never]) == {plans.key: lake.newest(plans)}

@@ -39,8 +39,9 @@ def plans(share: float) -> pl.DataFrame:
 def written(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A table with enough commits for a checkpoint, as its files."""
     contract = replace(load_contracts()["gold", "promotion_plans"], name="doctored")
-    for number in range(VERSIONS):
-        lake.write(contract, plans(number / 100), Provenance("c"))
+    with lake.set_to({"spark.databricks.delta.properties.defaults.checkpointInterval": "10"}):
+        for number in range(VERSIONS):
+            lake.write(contract, plans(number / 100), Provenance("c"))
     folder = Path(lake.settings.warehouse) / "gold_audit.db" / contract.name
     kept = tmp_path_factory.mktemp("kept") / "table"
     shutil.copytree(folder, kept)

@@ -45,6 +45,16 @@ def test_the_newest_commit_that_changed_rows_counts(log: Path, files: FileSystem
     assert newest_commit(files, TABLE) == Commit(6, None)
 
 
+@pytest.mark.parametrize("pointer", [None, 0, 3])
+def test_the_newest_of_any_number_is_found(log: Path, files: FileSystem, pointer: int | None):
+    if pointer is not None:
+        (log / LAST_CHECKPOINT).write_text(json.dumps({"version": pointer}), encoding="utf-8")
+    for number in range(70):
+        write(log, number)
+        if number >= (pointer or 0):
+            assert newest_commit(files, TABLE).version == number
+
+
 def test_upkeep_alone_is_the_newest_that_there_is(log: Path, files: FileSystem):
     write(log, 0, "OPTIMIZE")
     assert newest_commit(files, TABLE) == Commit(0, None)
