@@ -26,12 +26,13 @@ from checks.contracts.model import Contract
 from resources.commits import Provenance
 from resources.lake import Lake
 from resources.settings import Settings
+from resources.table_files import STAGED
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 # Made anew when they are needed, or not part of the lake: JARs, logs, the server's state, staged rows.
 LEFT_OUT = frozenset({"jars", "logs", "spark", "writer.lock", ".write-probe"})
-STAGING = Path("warehouse") / "_staging"
+STAGING = Path("warehouse") / STAGED
 
 
 class ArchiveError(RuntimeError):

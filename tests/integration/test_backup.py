@@ -20,6 +20,7 @@ from resources.commits import Provenance
 from resources.lake import Lake, Publication
 from resources.settings import Settings, load_settings
 from resources.spark import SparkDoor
+from resources.table_files import STAGED, staging_place
 from tests.conftest import throwaway_settings
 
 KEY = ("gold", "promotion_plans")
@@ -52,13 +53,16 @@ def test_a_lake_is_the_same_in_another_home(lake: Lake, elsewhere: Settings, tmp
         runs.execute("CREATE TABLE IF NOT EXISTS run (id TEXT)")
     archive = tmp_path / "lake.tar"
     try:
-        manifest = backup(lake, [plans], archive)
+        with staging_place(lake.settings, "rows.parquet") as (files, path):
+            files.open_output_stream(path).close()
+            manifest = backup(lake, [plans], archive)
         with pytest.raises(ArchiveError, match="exists"):
             backup(lake, [plans], archive)
     finally:
         lake.spark.sql(f"DROP VIEW {plans.published_name}")
         lake.spark.sql(f"DROP TABLE {plans.audit_name}")
     assert "runs.db" in manifest["files"]
+    assert not [name for name in manifest["files"] if STAGED in name]
     assert unpack(elsewhere, archive) == manifest
     with closing(Lake(elsewhere, SparkDoor(elsewhere))) as restored:
         register(restored, contracts, manifest)
