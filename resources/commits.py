@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 
 from pyarrow.fs import FileSelector, FileSystem
 
-from resources.table_files import LOG, folder_of, is_there
+from resources.table_files import content, is_there, log_of
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # Operations that are commits and change no row.
@@ -24,6 +24,13 @@ UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 # So many newest commits are looked through for one that is no upkeep.
 UPKEEP_AT_MOST = 10
 COMMIT, LAST_CHECKPOINT = re.compile(r"(\d{20})\.json"), "_last_checkpoint"
+
+
+TORN = "Commit {version} of {table} is torn: `liftlake doctor` says what is broken and how it is mended."
+
+
+class BrokenLog(RuntimeError):
+    """A commit of a table cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def newest_commit(files: FileSystem, table: str) -> Commit:
     """The newest version of a table, its upkeep aside.
 
     Raises:
-        LookupError: the table was never written.
+        LookupError: the table was never written. BrokenLog: its newest commit is torn.
     """
     newest = _newest_version(files, table)
     for version in range(newest, max(newest - UPKEEP_AT_MOST, -1), -1):
@@ -95,7 +102,7 @@ def _newest_version(files: FileSystem, table: str) -> int:
     if version >= 0:
         return version
     # Without a pointer to a checkpoint, of a log whose first commits are no longer kept.
-    log = files.get_file_info(FileSelector(f"{folder_of(table)}/{LOG}", allow_not_found=True))
+    log = files.get_file_info(FileSelector(log_of(table), allow_not_found=True))
     kept = [int(item.base_name[:20]) for item in log if COMMIT.fullmatch(item.base_name)]
     if not kept:
         raise LookupError(f"{table} was never written: materialise its asset first.")
@@ -105,19 +112,24 @@ def _newest_version(files: FileSystem, table: str) -> int:
 def _checkpointed(files: FileSystem, table: str) -> int:
     """The version of the last checkpoint; -1 where there is none or its pointer is torn."""
     try:
-        pointer = _content(files, f"{folder_of(table)}/{LOG}/{LAST_CHECKPOINT}")
+        pointer = content(files, f"{log_of(table)}/{LAST_CHECKPOINT}")
         return int(json.loads(pointer)["version"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return -1
 
 
 def _commit(files: FileSystem, table: str, version: int) -> Commit | None:
-    """What a commit says of itself; None for upkeep."""
+    """What a commit says of itself; None for upkeep. Raises BrokenLog."""
     try:
-        lines = _content(files, _path(table, version)).splitlines()
+        lines = content(files, _path(table, version)).splitlines()
     except FileNotFoundError:
         return Commit(version, None)
-    actions = (json.loads(line) for line in lines)
+    try:
+        actions = [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise BrokenLog(TORN.format(version=version, table=table)) from error
+    if not actions:
+        raise BrokenLog(TORN.format(version=version, table=table))
     about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     if about.get("operation") in UPKEEP:
         return None
@@ -126,9 +138,4 @@ def _commit(files: FileSystem, table: str, version: int) -> Commit | None:
 
 
 def _path(table: str, version: int) -> str:
-    return f"{folder_of(table)}/{LOG}/{version:020}.json"
-
-
-def _content(files: FileSystem, path: str) -> bytes:
-    with files.open_input_file(path) as stream:
-        return bytes(stream.read())
+    return f"{log_of(table)}/{version:020}.json"

@@ -19,7 +19,7 @@ from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import column_definition, create_table_sql
 from resources.settings import Settings
-from resources.table_files import LOG, folder_of, has_files, table_files
+from resources.table_files import content, has_files, log_of, table_files
 
 # Raised when tables that no run rebuilds change (bronze, its books, the home's own files), and with what commits say of
 # their weeks (format 5), which an older release cannot read.
@@ -65,7 +65,7 @@ def lake_format(settings: Settings) -> int:
     if not has_files(settings, LEDGER):
         return FORMAT
     # Releases before the file: format 2 has the content's digest in the ledger, format 3 the flags.
-    columns = _columns_in(table_files(settings), f"{folder_of(LEDGER)}/{LOG}")
+    columns = _columns_in(table_files(settings), log_of(LEDGER))
     return 1 + ("content_sha256" in columns) + ("flag_counts" in columns)
 
 
@@ -148,7 +148,7 @@ def _columns_in(files: FileSystem, log: str) -> set[str]:
     """The columns of a table by the newest commit that says them; empty when no commit does."""
     commits = [item.path for item in files.get_file_info(FileSelector(log)) if item.extension == "json"]
     for commit in sorted(commits, reverse=True):
-        for line in bytes(files.open_input_file(commit).read()).splitlines():
+        for line in content(files, commit).splitlines():
             schema = json.loads(line).get("metaData", {}).get("schemaString")
             if schema is not None:
                 return {field["name"] for field in json.loads(schema)["fields"]}

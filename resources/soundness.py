@@ -22,7 +22,7 @@ from resources.commits import COMMIT, LAST_CHECKPOINT
 from resources.locks import Locked, file_lock
 from resources.preconditions import Finding
 from resources.settings import Settings
-from resources.table_files import LOG, folder_of, is_there, table_files
+from resources.table_files import content, folder_of, is_there, log_of, table_files
 
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 RUNBOOK = "docs/runbooks/corrupt-log.md"
@@ -41,10 +41,6 @@ class _Table:
 
     def broken(self, found: str, mend: str) -> None:
         self.findings.append(Finding(self.name, is_met=False, found=found, mend=mend))
-
-    def content(self, path: str) -> bytes:
-        with self.files.open_input_file(path) as stream:
-            return bytes(stream.read())
 
     def apply(self, action: dict[str, Any]) -> None:
         """One action of the log: `add` and `remove` name files, the others none."""
@@ -79,14 +75,14 @@ def written_tables(files: FileSystem) -> list[str]:
     for schema in schemas:
         folders = files.get_file_info(FileSelector(f"{schema}.db", allow_not_found=True))
         tables = sorted(f"{schema}.{item.base_name}" for item in folders)
-        found += [name for name in tables if is_there(files, f"{folder_of(name)}/{LOG}")]
+        found += [name for name in tables if is_there(files, log_of(name))]
     return found
 
 
 def inspect_table(files: FileSystem, name: str, *, is_written: bool = False) -> list[Finding]:
     """What is broken in one table; `is_written` while another process writes, when no file is called an orphan."""
     table = _Table(name, files)
-    log = {item.base_name: item.path for item in files.get_file_info(FileSelector(f"{folder_of(name)}/{LOG}"))}
+    log = {item.base_name: item.path for item in files.get_file_info(FileSelector(log_of(name)))}
     commits = _versions(log, COMMIT)
     first = _checkpoints(log, commits, table)
     _commits(commits, first, table)
@@ -119,7 +115,7 @@ def _checkpoints(log: Mapping[str, str], commits: dict[int, str], table: _Table)
         needed = version + 1
     if LAST_CHECKPOINT in log:
         try:
-            version = int(json.loads(table.content(log[LAST_CHECKPOINT]))["version"])
+            version = int(json.loads(content(table.files, log[LAST_CHECKPOINT]))["version"])
         except (ValueError, KeyError, TypeError):
             table.broken(f"{LAST_CHECKPOINT} is empty or torn", "remove it: Delta looks for checkpoints instead")
         else:
@@ -142,15 +138,15 @@ def _commits(commits: dict[int, str], first: int, table: _Table) -> None:
 
 
 def _replay(version: int, path: str, table: _Table, mend: str) -> None:
-    content = table.content(path)
+    text = content(table.files, path)
     # A commit is written whole, its last line with its end, and says of itself what it was.
     try:
-        actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        actions = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError:
         table.broken(f"commit {version} is torn: a line of {version:020}.json is no JSON", mend)
         return
-    if not any("commitInfo" in action for action in actions) or not content.endswith(b"\n"):
-        table.broken(f"commit {version} is empty or cut off ({len(content):,} bytes)", mend)
+    if not any("commitInfo" in action for action in actions) or not text.endswith(b"\n"):
+        table.broken(f"commit {version} is empty or cut off ({len(text):,} bytes)", mend)
         return
     for action in actions:
         table.apply(action)

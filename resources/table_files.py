@@ -39,6 +39,11 @@ def folder_of(table: str) -> str:
     return table.replace(".", ".db/")
 
 
+def log_of(table: str) -> str:
+    """Where the commits of `schema.name` are."""
+    return f"{folder_of(table)}/{LOG}"
+
+
 def place_of(location: str) -> str:
     """What Spark names file:/..., or s3a://... with escapes, as settings do."""
     return unquote(location if location.startswith(STORE) else urlsplit(location).path)
@@ -53,9 +58,15 @@ def is_there(files: FileSystem, path: str) -> bool:
     return bool(files.get_file_info(path).type != FileType.NotFound)
 
 
+def content(files: FileSystem, path: str) -> bytes:
+    """All of a file. Raises FileNotFoundError."""
+    with files.open_input_file(path) as stream:
+        return bytes(stream.read())
+
+
 def has_files(settings: Settings, table: str) -> bool:
     """Whether a table was ever written, told without Spark."""
-    return is_there(table_files(settings), f"{folder_of(table)}/{LOG}")
+    return is_there(table_files(settings), log_of(table))
 
 
 def make_warehouse(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import pytest
 from checks.contracts.loader import load_contracts
 from resources.commits import LAST_CHECKPOINT, UPKEEP, Commit, Provenance, commits_between
 from resources.lake import Lake
-from resources.table_files import LOG, folder_of, is_there
+from resources.table_files import is_there, log_of
 from tests.integration.test_lake import WEEKS, rows
 
 pytestmark = pytest.mark.spark
@@ -30,7 +30,7 @@ def test_the_log_says_what_the_history_says(lake: Lake):
         for number in range(12):
             lake.write(plans, rows(WEEKS), Provenance("c", {"bronze.it's": str(number)}))
             assert lake.newest(plans) == history(lake, plans.audit_name)[0]
-    assert is_there(lake.files, f"{folder_of(plans.audit_name)}/{LOG}/{LAST_CHECKPOINT}")
+    assert is_there(lake.files, f"{log_of(plans.audit_name)}/{LAST_CHECKPOINT}")
     lake.spark.sql(f"OPTIMIZE {plans.audit_name}")
     assert lake.newest(plans).provenance == Provenance("c", {"bronze.it's": "11"})
     assert lake.newest_of([plans, never]) == {plans.key: lake.newest(plans)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from benchmarks.store import Store
@@ -23,6 +22,7 @@ from resources.soundness import inspect_lake
 from resources.spark import SparkDoor
 from resources.table_files import STAGED, has_files
 from resources.upkeep import keep_tables
+from tests.integration.test_doctor import plans
 
 pytestmark = pytest.mark.spark
 CONTRACT = load_contracts()["gold", "promotion_plans"]
@@ -52,14 +52,6 @@ def lake(settings: Settings) -> Iterator[Lake]:
         opened.prepare()
         yield opened
     spark_server.stop(settings)
-
-
-def plans(share: float) -> pl.DataFrame:
-    instant = datetime(2017, 1, 2, 5, tzinfo=UTC)
-    return pl.DataFrame({
-        "store_id": ["7"], "product_group": "TEAS", "week_start_date": date(2017, 1, 2), "display_products": 1,
-        "mailer_products": 0, "display_share": share, "mailer_share": 0.0, "event_at": instant, "known_at": instant,
-    })  # fmt: skip
 
 
 def test_a_table_is_written_published_and_read(lake: Lake, store: Store):

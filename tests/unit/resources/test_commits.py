@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
-from resources.commits import LAST_CHECKPOINT, Commit, Provenance, commits_between, newest_commit
+from resources.commits import LAST_CHECKPOINT, BrokenLog, Commit, Provenance, commits_between, newest_commit
 
 TABLE = "gold_audit.sales"
 
@@ -68,6 +68,14 @@ def test_a_log_that_has_lost_its_first_commits_goes_on(log: Path, files: FileSys
     if pointer is not None:
         (log / LAST_CHECKPOINT).write_bytes(pointer)
     assert newest_commit(files, TABLE) == Commit(14, of(14))
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"commitInfo": {"operation": "WRI'])
+def test_a_torn_commit_is_named(log: Path, files: FileSystem, torn: bytes):
+    write(log, 0)
+    (log / f"{1:020}.json").write_bytes(torn)
+    with pytest.raises(BrokenLog, match=r"Commit 1 of gold_audit\.sales is torn: `liftlake doctor`"):
+        newest_commit(files, TABLE)
 
 
 def test_a_table_that_was_never_written_is_named(files: FileSystem, log: Path):

@@ -8,10 +8,9 @@ import pytest
 
 from resources.settings import Settings, load_settings
 from resources.table_files import (
-    LOG,
     STAGED,
-    folder_of,
     has_files,
+    log_of,
     make_warehouse,
     staging_place,
     table_files,
@@ -26,7 +25,7 @@ def test_a_table_is_there_once_it_has_a_log(tmp_path: Path):
     assert not has_files(settings, "gold_audit.sales")
     (Path(settings.warehouse) / "gold_audit.db" / "sales").mkdir(parents=True)
     assert not has_files(settings, "gold_audit.sales")
-    table_files(settings).create_dir(f"{folder_of('gold_audit.sales')}/{LOG}")
+    table_files(settings).create_dir(log_of("gold_audit.sales"))
     assert has_files(settings, "gold_audit.sales")
 
 
