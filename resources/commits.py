@@ -1,7 +1,7 @@
 """What the commits of the lake's tables say: versions, and what each was made from.
 
-Belongs here: reading the newest commits of Delta's log. Does not belong here: making commits (lake), whether a log is
-whole (soundness).
+Belongs here: reading the newest commits of Delta's log, and which files they added. Does not belong here: making
+commits (lake), whether a log is whole (soundness).
 
 They are read as files (Delta Transaction Log Protocol: a commit is a file of JSON actions, of which `commitInfo` is
 one). The same as a query takes Spark a job a table, hundreds of times in a run.
@@ -13,10 +13,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import unquote
 
 from pyarrow.fs import FileSelector, FileSystem
 
-from resources.table_files import content, is_there, log_of
+from resources.table_files import content, folder_of, is_there, log_of
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # Operations that are commits and change no row.
@@ -90,6 +92,24 @@ def commits_between(files: FileSystem, table: str, after: int, last: int) -> lis
     return [commit for commit in found if commit is not None]
 
 
+def added_files(files: FileSystem, table: str, version: int) -> list[str] | None:
+    """The files that hold the rows that a version added and no others.
+
+    None: it took rows away as well, its commit is no longer kept, or its files do not hold whole rows (partitions,
+    deletion vectors). Raises BrokenLog.
+    """
+    try:
+        actions = _actions(files, table, version)
+    except FileNotFoundError:
+        return None
+    added = [action["add"] for action in actions if "add" in action]
+    is_plain = all(item["dataChange"] and not item["partitionValues"] and not item.get("deletionVector")
+                   for item in added)  # fmt: skip
+    if not is_plain or any("remove" in action for action in actions):
+        return None
+    return [f"{folder_of(table)}/{unquote(item['path'])}" for item in added]
+
+
 def _newest_version(files: FileSystem, table: str) -> int:
     """The newest version, by few looks: commits have no gaps, so that the last one after a checkpoint is searched."""
     version, step = _checkpointed(files, table), 1
@@ -121,20 +141,26 @@ def _checkpointed(files: FileSystem, table: str) -> int:
 def _commit(files: FileSystem, table: str, version: int) -> Commit | None:
     """What a commit says of itself; None for upkeep. Raises BrokenLog."""
     try:
-        lines = content(files, _path(table, version)).splitlines()
+        actions = _actions(files, table, version)
     except FileNotFoundError:
         return Commit(version, None)
+    about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    if about.get("operation") in UPKEEP:
+        return None
+    text = about.get("userMetadata")
+    return Commit(version, Provenance.from_json(text) if text else None)
+
+
+def _actions(files: FileSystem, table: str, version: int) -> list[dict[str, Any]]:
+    """The actions of a commit. Raises FileNotFoundError: it is not kept; BrokenLog."""
+    lines = content(files, _path(table, version)).splitlines()
     try:
         actions = [json.loads(line) for line in lines]
     except ValueError as error:
         raise BrokenLog(TORN.format(version=version, table=table)) from error
     if not actions:
         raise BrokenLog(TORN.format(version=version, table=table))
-    about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    if about.get("operation") in UPKEEP:
-        return None
-    text = about.get("userMetadata")
-    return Commit(version, Provenance.from_json(text) if text else None)
+    return actions
 
 
 def _path(table: str, version: int) -> str:

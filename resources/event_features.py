@@ -20,7 +20,7 @@ from checks.contracts.rule_sql import literal
 from ml.event_features import GREATEST, HOUR, LEAST, SUMS, event_features
 from ml.frame_checks import WEEK
 from ml.tokens import household_tokens
-from resources.audits import audit_table, publish_if_new
+from resources.audits import audit_table
 from resources.changes import changed_weeks
 from resources.commits import Provenance
 from resources.conform import conform
@@ -35,7 +35,7 @@ EVENTS = "bronze.telemetry_events"
 HOUSEHOLDS = "household_token"
 # Feature table -> whose features it holds.
 KEYS = {"household_event_features": HOUSEHOLDS, "store_event_features": "store_id"}
-COLUMNS = (WEEK, "event_type", "quantity_units", "event_at", "known_at")
+EVENT_COLUMNS = ("household_id", "store_id", WEEK, "event_type", "quantity_units", "event_at", "known_at")
 # Spark makes Java code of a query, which Java compiles while it runs: for the few rows of a batch not worth it.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
@@ -51,7 +51,7 @@ class BrokenFeatures(RuntimeError):
 
 def events_where(lake: Lake, condition: str) -> pl.DataFrame:
     """What features need of the events that a SQL condition names: one row per event."""
-    return lake.query(f"SELECT household_id, store_id, {', '.join(COLUMNS)} FROM {EVENTS} WHERE {condition}")
+    return lake.query(f"SELECT {', '.join(EVENT_COLUMNS)} FROM {EVENTS} WHERE {condition}")
 
 
 def features_of(settings: Settings, table: str, events: pl.DataFrame) -> pl.DataFrame:
@@ -109,14 +109,15 @@ class FollowedFeatures:
         if not batch.accepted:
             return
         now = self._lake.newest(self._by_name[EVENTS]).version
-        if any(int(made.inputs[EVENTS]) != now - 1 for made in self._made.values()):
+        is_next = all(int(made.inputs[EVENTS]) == now - 1 for made in self._made.values())
+        events = self._lake.added(EVENTS, now, EVENT_COLUMNS) if is_next else None
+        if events is None:
             self.catch_up()
             return
         with self._lake.set_to(INTERPRETED):
-            self._add(batch, now)
+            self._add(events.filter(pl.col(WEEK).is_in(self._weeks)), now)
 
-    def _add(self, batch: Receipt, now: int) -> None:
-        events = events_where(self._lake, f"batch_id = {literal(batch.batch_id)} AND {where_sql(WEEK, self._weeks)}")
+    def _add(self, events: pl.DataFrame, now: int) -> None:
         for table in self._tables:
             name = table.contract.name
             self._made[name] = replace(self._made[name], inputs={EVENTS: str(now)})
@@ -175,4 +176,4 @@ class FollowedFeatures:
         verdict, audited = audit_table(self._lake, table.contract, self._by_name, span)
         if not verdict.passed:
             raise BrokenFeatures(table.contract, verdict, audited.version)
-        publish_if_new(self._lake, table.contract, audited)
+        self._lake.publish(table.contract, audited.version, self._made[table.contract.name])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect.functions import broadcast, expr
 
 from checks.contracts.plan import ValidationPlan
@@ -112,10 +112,19 @@ class Splitter:
         rules = self._mapping.tables[batch.table_name]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
         same = expr(" AND ".join(f"{column} <=> _earlier_{column}" for column in key))
+        if relation.known is not None:
+            if relation.known.is_empty():
+                return records.selectExpr("*", f"FALSE AS {KNOWN}")
+            known = relation.known.rename({column: f"_earlier_{column}" for column in key})
+            few = self._lake.spark.createDataFrame(known.to_arrow()).selectExpr("*", "TRUE AS _earlier")
+            return self._marked(records, broadcast(few), same)
         asked = broadcast(records.select(*key)) if relation.records <= FEW_RECORDS else records.select(*key)
         table = self._lake.spark.table(f"bronze.{batch.table_name}")
         known = table.selectExpr(*(f"{column} AS _earlier_{column}" for column in key))
         repeated = known.join(asked, same, "left_semi").distinct().selectExpr("*", "TRUE AS _earlier")
+        return self._marked(records, repeated, same)
+
+    def _marked(self, records: DataFrame, repeated: DataFrame, same: Column) -> DataFrame:
         joined = records.alias("new").join(repeated, same, "left")
         return joined.selectExpr("new.*", f"COALESCE(_earlier, FALSE) AS {KNOWN}")
 

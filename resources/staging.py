@@ -20,6 +20,7 @@ from pyspark.errors import PySparkTypeError
 from pyspark.sql.pandas.types import from_arrow_type
 
 from checks.contracts.evolution import SourceColumn
+from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import TableMapping
 from resources.records import HIDDEN, stage_text
@@ -44,6 +45,7 @@ class Relation:
         is_text: the hidden columns of resources.records stand beside them.
         records: how many there are.
         may_repeat: two records may be one event by the declared scope; False is a proof that none are.
+        known: the keys of its records that the table has already; None: the table has to be asked.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Relation:
     is_text: bool
     records: int
     may_repeat: bool
+    known: pl.DataFrame | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -77,14 +80,21 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
 
 
 @contextmanager
-def messages_on_server(lake: Lake, records: Path, rules: TableMapping, name: str, delivery: str) -> Iterator[Relation]:
-    """The messages of a topic, as `records.stage_messages` wrote them, as a relation of the server."""
-    with _sent(lake, records, rules, name, delivery) as relation:
+def messages_on_server(
+    lake: Lake, records: Path, rules: TableMapping, name: str, delivery: str, held: KnownKeys | None
+) -> Iterator[Relation]:
+    """The messages of a topic, as `records.stage_messages` wrote them, as a relation of the server.
+
+    `held` are the keys of the table that they go to, where they are kept.
+    """
+    with _sent(lake, records, rules, name, delivery, held) as relation:
         yield relation
 
 
 @contextmanager
-def _sent(lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str) -> Iterator[Relation]:
+def _sent(
+    lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str, held: KnownKeys | None = None
+) -> Iterator[Relation]:
     layout = layout_of(local, delivery)
     if rules.format == "jsonl" and rules.text.columns is not None:
         # A declared field that no record has is no change of the delivery.
@@ -93,10 +103,18 @@ def _sent(lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str
     identity = identifying_columns(rules, layout)
     may_repeat = identity is None or may_repeat_rows(local, identity)
     records = pq.read_metadata(local).num_rows
+    key = rules.duplicates.key if rules.duplicates.scope == "key" else ()
+    known = None
+    if held is not None and identity is not None and key:
+        # Messages are texts, which are keys as they are.
+        pairs = zip(identity, key, strict=True)
+        known = held.among(
+            pl.scan_parquet(local).select(pl.col(column).alias(name) for column, name in pairs).collect()
+        )
     with staging_place(lake.settings, f"{name}.parquet") as (files, path):
         copy_files(str(local), path, destination_filesystem=files)
         shown = f"parquet.`{lake.settings.warehouse}/{path}`"
-        yield Relation(shown, layout, rules.format != "parquet", records, may_repeat)
+        yield Relation(shown, layout, rules.format != "parquet", records, may_repeat, known)
 
 
 def identifying_columns(rules: TableMapping, layout: Iterable[SourceColumn]) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from resources.books import Books
 from resources.ingest import Ingest
+from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import SourceMapping
 from resources.offsets import OffsetRange, Position, Standing, TopicState, names, position_of, restart
@@ -37,6 +38,7 @@ class TopicIngest:
         self._topics = topics
         self._books = Books(lake, contracts)
         self._ingest = Ingest(lake, mapping, contracts)
+        self._held: dict[str, KnownKeys] = {}
 
     def batches(self, table: str, plan: ValidationPlan, most: int, hold_seconds: float = 0) -> Iterator[Receipt]:
         """Ingest what the topic of a table holds now, in batches of at most about `most` offsets.
@@ -58,7 +60,9 @@ class TopicIngest:
             while messages is not None:
                 limit = None if time.monotonic() < until else messages.state
                 ahead = reader.ahead(messages.position, limit)
-                receipts.append(self._batch(table, messages, plan, receipts))
+                # Now and then a batch: the table is asked. One after the other: its keys are kept.
+                held = self._keys_of(table) if hold_seconds and any(item.accepted for item in receipts) else None
+                receipts.append(self._batch(table, messages, plan, receipts, held))
                 messages.records.unlink()
                 yield receipts[-1]
                 messages = ahead.result() or reader.following(messages.position, limit)
@@ -105,12 +109,22 @@ class TopicIngest:
         assert topic is not None, table
         return topic
 
-    def _batch(self, table: str, messages: Messages, plan: ValidationPlan, earlier: list[Receipt]) -> Receipt:
+    def _keys_of(self, table: str) -> KnownKeys:
+        """The keys of a table that is followed, kept from batch to batch."""
+        if table not in self._held:
+            key = self._mapping.tables[table].duplicates.key
+            self._held[table] = KnownKeys(self._lake, self._contracts["bronze", table], key)
+        return self._held[table]
+
+    def _batch(
+        self, table: str, messages: Messages, plan: ValidationPlan, earlier: list[Receipt], held: KnownKeys | None
+    ) -> Receipt:
         batch = self._receipt(
             table, messages.position, messages.ranges, sha256=messages.sha256, size_bytes=messages.size_bytes
         )
         rules = self._mapping.tables[table]
-        with messages_on_server(self._lake, messages.records, rules, batch.batch_id, batch.file_name) as relation:
+        name, delivery = batch.batch_id, batch.file_name
+        with messages_on_server(self._lake, messages.records, rules, name, delivery, held) as relation:
             return self._ingest.take(batch, relation, plan, earlier)
 
     def _receipt(

@@ -17,6 +17,7 @@ from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from resources.fixes import Record
 from resources.ingest import Ingest
+from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
 from resources.offsets import LostOffsets
@@ -118,6 +119,36 @@ def test_what_comes_while_the_topic_is_held_is_read_too_and_nothing_after(
             topic.send(messages[20 * len(found) : 20 * len(found) + 20])
             topic.flush()
     assert sum(found) == 40
+
+
+def test_a_stream_that_keeps_the_keys_counts_what_batches_that_ask_the_table_count(
+    lake: Lake, plan: ValidationPlan, topic: Sender, reader: TopicIngest, monkeypatch: pytest.MonkeyPatch
+):
+    """Repeats of earlier batches, a broken record whose key comes again, and rows that somebody takes out meanwhile."""
+    asked: list[int] = []
+    among = KnownKeys.among
+
+    def watched(self: KnownKeys, keys: pl.DataFrame) -> pl.DataFrame | None:
+        known = among(self, keys)
+        assert known is not None
+        asked.append(known.height)
+        return known
+
+    monkeypatch.setattr(KnownKeys, "among", watched)
+    messages = Traffic(seed=9, count=300, start=START, repeated=0).messages()
+    topic.send([*messages, *messages[:100], *BROKEN])
+    topic.flush()
+    first = list(reader.batches(TABLE, plan, most=100, hold_seconds=60))
+    assert counts(first) == (405, 300, 5, 100)
+    assert asked
+    lake.spark.sql(f"DELETE FROM bronze.{TABLE} WHERE event_id = '9-7'")
+    mended = BROKEN[-1].replace(b"unheard of", b"impression")[:-1] + b', "device_at": "2017-11-27T05:00:00Z"'
+    topic.send([*messages[:50], mended + b', "collected_at": "2017-11-27T05:00:00Z"}'])
+    topic.flush()
+    [second] = reader.batches(TABLE, plan, most=100, hold_seconds=60)
+    assert counts([second]) == (51, 2, 0, 49)
+    assert asked[-1] == 49
+    assert sorted(bronze(lake)["event_id"]) == sorted({f"9-{number}" for number in range(300)} | {"y"})
 
 
 def counts(receipts: list[Receipt]) -> tuple[int, ...]:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
-from resources.commits import LAST_CHECKPOINT, BrokenLog, Commit, Provenance, commits_between, newest_commit
+from resources.commits import (
+    LAST_CHECKPOINT,
+    BrokenLog,
+    Commit,
+    Provenance,
+    added_files,
+    commits_between,
+    newest_commit,
+)
 
 TABLE = "gold_audit.sales"
 
@@ -92,3 +100,32 @@ def test_a_commit_that_is_no_longer_kept_is_not_passed_over(log: Path, files: Fi
     assert commits_between(files, TABLE, 4, 7) == [Commit(6, of(6)), Commit(5, of(5))]
     assert commits_between(files, TABLE, 3, 6) == [Commit(6, of(6)), Commit(5, of(5)), Commit(4, None)]
     assert commits_between(files, TABLE, 6, 6) == []
+
+
+def added(path: str, **more: object) -> dict[str, object]:
+    return {"add": {"path": path, "dataChange": True, "partitionValues": {}, **more}}
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        ([added("a%20b.parquet"), added("c.parquet")], ["a b.parquet", "c.parquet"]),
+        ([], []),
+        ([added("a.parquet"), {"remove": {"path": "b.parquet"}}], None),
+        ([added("a.parquet", dataChange=False)], None),
+        ([added("a.parquet", partitionValues={"week": "1"})], None),
+        ([added("a.parquet", deletionVector={"cardinality": 1})], None),
+    ],
+)
+def test_the_files_of_a_commit_are_its_rows_where_it_only_added(
+    log: Path, files: FileSystem, actions: list[dict[str, object]], expected: list[str] | None
+):
+    lines = [*actions, {"commitInfo": {"operation": "WRITE"}}]
+    (log / f"{0:020}.json").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    found = added_files(files, TABLE, 0)
+    assert found == (None if expected is None else [f"gold_audit.db/sales/{name}" for name in expected])
+
+
+def test_a_commit_that_is_no_longer_kept_tells_no_files(log: Path, files: FileSystem):
+    write(log, 1)
+    assert added_files(files, TABLE, 0) is None
