@@ -32,8 +32,8 @@ from resources.spans import between
 from resources.topics import TopicError
 
 RATE_PER_SECOND, SECONDS, BYTES_EACH, PARTITIONS = 2_000, 60, 1_000, 2
-# What is measured is a stream that has been running: two minutes like the measured one go before it.
-WARM_UP_SECONDS = 120
+# What is measured is a stream that has been running: a minute like the measured one goes before it.
+WARM_UP_SECONDS = 60
 MILLION = 1_000_000
 AS_FAST_AS_CAN = 200_000
 WEEKS = between(date(2017, 11, 27), date(2017, 12, 18))

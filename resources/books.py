@@ -3,13 +3,12 @@
 Belongs here: the commits of an ingest or a replay on Delta. Does not belong here: which commits there are and in which
 order (delivery_plan), what is in them (ingest, quarantine).
 
-Every commit carries a `txnAppId` of its batch and attempt, so that Delta makes it once even when its answer was lost
-and the client asks again.
+Every append is looked for in the log of its table: if it made two commits, because a client whose answer was lost asked
+again, the batch is taken back by who writes next and read again (docs/adr/0029).
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
+from resources.commits import commits_between
 from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, undo_of
 from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
@@ -28,6 +28,10 @@ from resources.restatement import with_restated_weeks
 PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
 # What a batch brings to a table; None where it has changed the table in place.
 Rows = Callable[[], DataFrame | None]
+
+
+class CommittedTwice(RuntimeError):
+    """An append is in its table twice; whoever writes next takes its batch back, and it is read again."""
 
 
 class Books:
@@ -48,7 +52,7 @@ class Books:
         if intent is None:
             return
         receipts = self.receipts(intent.source, intent.table_name)
-        undo = undo_of(intent, {receipt.batch_id for receipt in receipts})
+        undo = undo_of(intent, [receipt.batch_id for receipt in receipts])
         if undo is not None:
             batch = literal(undo.batch_id)
             for table in undo.tables:
@@ -89,21 +93,26 @@ class Books:
         if not tables:
             return receipt
         home = self._lake.settings.home
-        intent = Intent(receipt.source, receipt.table_name, receipt.batch_id, uuid.uuid4().hex)
+        intent = Intent(receipt.source, receipt.table_name, receipt.batch_id)
         declare(home, intent)
         for table in tables[:-1]:
             frame = rows[table]()
             if frame is not None:
-                self._append(table, frame, intent)
+                self._append(table, frame)
         booked = with_restated_weeks(self._lake, receipt) if restates else receipt
         line = ledger_row(booked, self._contracts["bronze", LEDGER])
-        self._append(LEDGER, self._lake.spark.createDataFrame(line), intent)
+        self._append(LEDGER, self._lake.spark.createDataFrame(line))
         withdraw(home)
         return booked
 
-    def _append(self, table: str, rows: DataFrame, intent: Intent) -> None:
+    def _append(self, table: str, rows: DataFrame) -> None:
         contract = self._contracts["bronze", table]
         self._lake.ensure_table(contract)
-        writer = rows.select(*contract.column_names).write.format("delta").mode("append")
-        writer = writer.option("txnAppId", f"{intent.batch_id}/{intent.attempt}")
-        writer.option("txnVersion", 0).saveAsTable(contract.published_name)
+        files, name, before = self._lake.files, contract.audit_name, self._lake.newest(contract).version
+        rows.select(*contract.column_names).write.format("delta").mode("append").saveAsTable(contract.published_name)
+        # Nothing makes no commit.
+        commits = len(commits_between(files, name, before, self._lake.newest(contract).version))
+        if commits > 1:
+            raise CommittedTwice(
+                f"{contract.published_name} got {commits} commits of one append; run again to mend it."
+            )

@@ -21,12 +21,11 @@ LEDGER, QUARANTINE = "ingest_ledger", "quarantine"
 
 @dataclass(frozen=True)
 class Intent:
-    """A batch that is about to be committed; `attempt` tells this attempt from an earlier one of the same batch."""
+    """A batch that is about to be committed."""
 
     source: str
     table_name: str
     batch_id: str
-    attempt: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,15 @@ def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
 
 
 def undo_of(intent: Intent | None, booked: Collection[str]) -> Undo | None:
-    """What an intent left that is to be taken back; None when there is none or the ledger has its batch."""
-    if intent is None or intent.batch_id in booked:
+    """What an intent left that is to be taken back; None when there is none or its batch is booked.
+
+    Args:
+        intent: that nobody withdrew.
+        booked: the batches that the ledger has, one as often as it has it. A batch that is there twice is taken back
+            like one that is not there, its lines in the ledger last.
+    """
+    if intent is None:
         return None
-    return Undo(intent.batch_id, (QUARANTINE, intent.table_name))
+    times = sum(batch == intent.batch_id for batch in booked)
+    lines = (LEDGER,) if times > 1 else ()
+    return None if times == 1 else Undo(intent.batch_id, (QUARANTINE, intent.table_name, *lines))

@@ -31,7 +31,11 @@ def declare(home: Path, intent: Intent) -> None:
 def declared(home: Path) -> Intent | None:
     """The intent of a writer that did not come to its end, if there is one."""
     path = intent_path(home)
-    return Intent(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    # An earlier release also wrote a number of the attempt.
+    return Intent(found["source"], found["table_name"], found["batch_id"])
 
 
 def withdraw(home: Path) -> None:

@@ -19,7 +19,6 @@ from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import compile_plan
 from checks.contracts.rule_sql import with_relations
 from resources import books
-from resources.delivery_plan import Intent
 from resources.ingest import Ingest
 from resources.inventory import ledger_counts
 from resources.lake import Lake
@@ -85,8 +84,8 @@ class RealLake:
     def _until(self, kill: Kill, work: object) -> bool:
         append, mark = books.Books._append, books.Books.mark
 
-        def dying_append(self: books.Books, table: str, rows: DataFrame, intent: Intent) -> None:
-            append(self, table, rows, intent)
+        def dying_append(self: books.Books, table: str, rows: DataFrame) -> None:
+            append(self, table, rows)
             if table == kill:
                 raise KeyboardInterrupt
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from pyspark.sql import DataFrame
+from pyspark.sql.connect.readwriter import DataFrameWriter
 
 from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
-from resources.books import Books
-from resources.delivery_plan import Intent
+from resources.books import Books, CommittedTwice
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
@@ -122,8 +122,8 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractConte
 
     @contextmanager
     def killed(table: str) -> Iterator[None]:
-        def dying(self: Books, name: str, rows: DataFrame, intent: Intent) -> None:
-            append(self, name, rows, intent)
+        def dying(self: Books, name: str, rows: DataFrame) -> None:
+            append(self, name, rows)
             if name == table:
                 raise KeyboardInterrupt
 
@@ -151,6 +151,30 @@ def test_a_killed_ingest_is_made_good_by_the_next(lake, contracts, mapping, tmp_
     held = lake.query("SELECT transaction_id FROM bronze.pos_lines ORDER BY transaction_id")
     assert held["transaction_id"].to_list() == ["1", "2", "4"]
     assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 1
+
+
+@pytest.mark.parametrize("table", ["quarantine", "pos_lines", "ingest_ledger"])
+def test_an_append_that_was_asked_for_twice_is_taken_back(
+    lake, contracts, mapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+):
+    """A client whose answer was lost asks again, and the server does it again."""
+    path = tmp_path / "transactions.parquet"
+    pl.concat([receipts([1, 2]), receipts([3], quantity=-1)]).write_parquet(path)
+    ingest, plan, save = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines"), DataFrameWriter.saveAsTable
+
+    def twice(self: DataFrameWriter, name: str) -> None:
+        save(self, name)
+        if name == f"bronze.{table}":
+            save(self, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DataFrameWriter, "saveAsTable", twice)
+        with pytest.raises(CommittedTwice, match=f"{table} got 2 commits"):
+            ingest.file("pos_lines", path, plan)
+    lake.spark.sql(f"OPTIMIZE bronze.{table}")
+    assert counts(ingest.file("pos_lines", path, plan)) == (3, 2, 1, 0)
+    for name, rows in (("pos_lines", 2), ("quarantine", 1), ("ingest_ledger", 1)):
+        assert lake.query(f"SELECT COUNT(*) AS n FROM bronze.{name}")["n"][0] == rows
 
 
 @pytest.mark.parametrize("table", ["quarantine", "pos_lines"])

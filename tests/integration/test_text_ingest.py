@@ -17,7 +17,6 @@ from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from resources.books import Books
-from resources.delivery_plan import Intent
 from resources.ingest import Ingest
 from resources.inventory import content_digest
 from resources.lake import Lake
@@ -215,8 +214,8 @@ def test_a_replay_that_was_killed_is_made_good_by_the_next(
         if table == last_commit:
             raise KeyboardInterrupt
 
-    def dying_append(self: Books, table: str, rows: DataFrame, intent: Intent) -> None:
-        append(self, table, rows, intent)
+    def dying_append(self: Books, table: str, rows: DataFrame) -> None:
+        append(self, table, rows)
         killed_by(table)
 
     def dying_mark(self: Books, places: pl.DataFrame, batch_id: str) -> None:

@@ -79,7 +79,7 @@ class MemoryLake:
         tables = commits_of(receipt, {item.batch_id for item in self.ledger})
         if not tables:
             return False
-        self.intent = Intent("corner", TABLE, receipt.batch_id, "attempt")
+        self.intent = Intent("corner", TABLE, receipt.batch_id)
         for table in tables:
             if table == LEDGER:
                 self.ledger.append(receipt)

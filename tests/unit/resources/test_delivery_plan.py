@@ -13,7 +13,7 @@ TAKEN = Receipt(
     received=3, accepted=2, quarantined=1, duplicates=0, late=0, rows_written=2,
 )  # fmt: skip
 REFUSED = replace(TAKEN, outcome="refused", received=1, accepted=0, quarantined=1)
-INTENT = Intent("s", "pos_lines", "b", "attempt")
+INTENT = Intent("s", "pos_lines", "b")
 
 
 def test_a_refused_file_is_looked_at_again_when_its_mapping_has_changed():
@@ -41,3 +41,7 @@ def test_only_what_was_not_booked_is_undone():
     assert undo_of(None, ()) is None
     assert undo_of(INTENT, {"b"}) is None
     assert undo_of(INTENT, {"a"}) == Undo("b", (QUARANTINE, "pos_lines"))
+
+
+def test_what_was_booked_twice_is_undone_and_its_lines_go_last():
+    assert undo_of(INTENT, ["b", "a", "b"]) == Undo("b", (QUARANTINE, "pos_lines", LEDGER))
