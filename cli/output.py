@@ -26,7 +26,7 @@ from ml.frame_checks import BadFrame
 from ml.packaging import BundleError
 from ml.training import FeatureMismatch
 from resources.backup import ArchiveError
-from resources.commits import BrokenLog
+from resources.commits import BrokenLog, CommittedTwice
 from resources.dbt_project import DbtError
 from resources.fixes import FixError
 from resources.formats import FormatError
@@ -45,9 +45,9 @@ SAYS_NO, WRONG_USE = 1, 2
 _STDOUT, _STDERR = 1, 2
 # What a user can mend: one sentence, no stack.
 USER_ERRORS = (
-    ArchiveError, BadFrame, BrokenLog, BundleError, ContractError, DbtError, FeatureMismatch, FixError, FormatError,
-    Locked, LookupError, LostOffsets, MappingError, Refused, RotationPending, SettingsError, SourceFileError,
-    SparkServerError, ToolchainError, TopicError,
+    ArchiveError, BadFrame, BrokenLog, BundleError, CommittedTwice, ContractError, DbtError, FeatureMismatch, FixError,
+    FormatError, Locked, LookupError, LostOffsets, MappingError, Refused, RotationPending, SettingsError,
+    SourceFileError, SparkServerError, ToolchainError, TopicError,
 )  # fmt: skip
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON object on stdout; everything else goes to stderr.")
 P = ParamSpec("P")

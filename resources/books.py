@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 
 from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
-from resources.commits import commits_between
+from resources.commits import CommittedTwice, commits_between
 from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, undo_of
 from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
@@ -28,10 +28,6 @@ from resources.restatement import with_restated_weeks
 PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
 # What a batch brings to a table; None where it has changed the table in place.
 Rows = Callable[[], DataFrame | None]
-
-
-class CommittedTwice(RuntimeError):
-    """An append is in its table twice; whoever writes next takes its batch back, and it is read again."""
 
 
 class Books:

@@ -35,6 +35,10 @@ class BrokenLog(RuntimeError):
     """A commit of a table cannot be read; the message names it."""
 
 
+class CommittedTwice(RuntimeError):
+    """An append is in its table twice; whoever writes next takes its batch back, and it is read again."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What a table version was made from; stored in its Delta commit and, once published, on its view.

@@ -13,7 +13,7 @@ import polars as pl
 from checks.contracts.model import Contract
 from resources.lake import Lake
 
-# Some 60 bytes each. A table with more is asked itself.
+# A table with more is asked itself.
 MOST_KEYS = 5_000_000
 
 

@@ -16,7 +16,8 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
-from resources.books import Books, CommittedTwice
+from resources.books import Books
+from resources.commits import CommittedTwice
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
