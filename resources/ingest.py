@@ -34,7 +34,7 @@ from resources.projection import flag_column, kind_flag, kind_row
 from resources.receipts import Receipt, batch_id
 from resources.records import LINE
 from resources.source_bytes import SourceFileError, content_sha256, file_sha256
-from resources.splitting import ENCODING, IS_GOOD, PAYLOAD, RANK, Splitter
+from resources.splitting import ENCODING, IS_GOOD, IS_REPEAT, PAYLOAD, Splitter
 from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
 
@@ -174,7 +174,7 @@ class Ingest:
     def _counted(self, batch: Receipt, records: DataFrame, earlier: Iterable[Receipt]) -> Receipt:
         """All counts of the file in one scan."""
         rules = self._mapping.tables[batch.table_name]
-        accepted = f"{IS_GOOD} AND {RANK} = 1"
+        accepted = f"{IS_GOOD} AND NOT {IS_REPEAT}"
         kinds = [f"CAST({kind_flag(label)} AS INT)" for label in rules.explode.kinds] if rules.explode else ["1"]
         week = "week_start_date" if "week_start_date" in records.columns else "CAST(NULL AS DATE)"
         newest = max((item.last_event_at for item in earlier if item.last_event_at), default=None)
@@ -188,7 +188,7 @@ class Ingest:
                 "COUNT(*) AS received",
                 f"COUNT_IF({accepted}) AS accepted",
                 f"COUNT_IF(NOT {IS_GOOD}) AS quarantined",
-                f"COUNT_IF({IS_GOOD} AND {RANK} > 1) AS duplicates",
+                f"COUNT_IF({IS_GOOD} AND {IS_REPEAT}) AS duplicates",
                 f"COUNT_IF({accepted} AND {is_late}) AS late",
                 f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
                 f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
@@ -224,7 +224,7 @@ class Ingest:
     def _accepted(self, receipt: Receipt, records: DataFrame) -> DataFrame:
         """The rows of the accepted records: one per record, or one per record and kind."""
         if receipt.accepted < receipt.received:
-            records = records.filter(f"{IS_GOOD} AND {RANK} = 1")
+            records = records.filter(f"{IS_GOOD} AND NOT {IS_REPEAT}")
         columns = self._contracts["bronze", receipt.table_name].column_names
         explode = self._mapping.tables[receipt.table_name].explode
         if explode is None:

@@ -1,6 +1,6 @@
 """The keys of a table that a stream is written to, kept in memory, so that no batch reads the table to find repeats.
 
-Belongs here: keeping them as the table's versions come, and which of a batch's keys are among them. Does not belong
+Belongs here: keeping them as the table's versions come, and which rows of a batch have one of them. Does not belong
 here: what a repeat is (mapping), judging (splitting). Batches that come now and then ask the table itself.
 """
 
@@ -28,11 +28,11 @@ class KnownKeys:
         self._version = -1
         self._held = pl.DataFrame()
 
-    def among(self, keys: pl.DataFrame) -> pl.DataFrame | None:
-        """Those of these keys that the table has now, each once; None: it has more than are kept.
+    def among(self, rows: pl.DataFrame) -> pl.DataFrame | None:
+        """Those of these rows whose key the table has now; None: it has more than are kept.
 
         Args:
-            keys: the columns of the key.
+            rows: the columns of the key, and any others.
         """
         newest = self._lake.newest(self._contract).version
         if newest != self._version and not self._followed(newest):
@@ -40,7 +40,9 @@ class KnownKeys:
         self._version = newest
         if self._held.height > self._most:
             return None
-        return self._held.join(keys, on=self._key, how="semi", nulls_equal=True).unique(maintain_order=True)
+        # The few are looked up among the many, not the other way round.
+        found = self._held.join(rows, on=self._key, how="semi", nulls_equal=True)
+        return rows.join(found, on=self._key, how="semi", nulls_equal=True)
 
     def _followed(self, newest: int) -> bool:
         """Take in the one version that came since; False: more happened, or not only new rows."""

@@ -1,15 +1,18 @@
-"""The records of a delivery, each with its canonical columns, whether it is good, and which of its repeats it is.
+"""The records of a delivery, each with its canonical columns, whether it is good, and whether it is a repeat.
 
-Belongs here: judging and ranking records on the server; nothing is counted or committed. Does not belong here: what
-the columns and rules are (projection, record_rules), what becomes of the records (ingest).
+Belongs here: judging records on the server, and finding repeats there; nothing is counted or committed. Does not belong
+here: what the columns and rules are (projection, record_rules), what the delivery itself tells of repeats (repeats),
+what becomes of the records (ingest).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import polars as pl
+import pyarrow as pa
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql.connect.functions import broadcast, expr
 
 from checks.contracts.plan import ValidationPlan
@@ -19,11 +22,12 @@ from resources.projection import flag_column, kind_columns, lenient, record_proj
 from resources.receipts import Receipt
 from resources.record_rules import good_row, record_rules, rule_column, with_record_rules
 from resources.records import IS_BASE64, LINE, PROBLEM, RAW
+from resources.repeats import NO_LINES
 from resources.source_bytes import SourceFileError
 from resources.staging import Relation
 
 PAYLOAD, ENCODING, PAYLOAD_HASH = "_payload", "_payload_encoding", "_payload_hash"
-KNOWN, RANK, IS_GOOD = "_is_known", "_rank", "_is_good"
+IS_REPEAT, IS_GOOD = "_is_repeat", "_is_good"
 # The keys of so many fit into the memory of every worker, and they themselves into the server's.
 FEW_RECORDS = 250_000
 
@@ -38,7 +42,7 @@ class Splitter:
     def split(
         self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]
     ) -> tuple[DataFrame, ValidationPlan]:
-        """The records with their ranks, and the rules that tell good ones from broken ones.
+        """The records, told apart from repeats, and the rules that tell good ones from broken ones.
 
         The records are without their payloads, which few uses need: see `with_payloads`.
         """
@@ -46,9 +50,10 @@ class Splitter:
         mapped = self._mapped(batch, relation, rules)
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
         judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
-        ranked = self._ranked(batch, judged, relation, earlier).drop(PAYLOAD, PAYLOAD_HASH)
+        repeats = self._repeats(batch, judged, relation, earlier)
+        marked = self._marked(judged, repeats).drop(PAYLOAD, PAYLOAD_HASH)
         # A small batch is judged once and kept by the server; a large one again for every use, which takes no memory.
-        return ranked.localCheckpoint() if relation.records <= FEW_RECORDS else ranked, row_plan
+        return marked.localCheckpoint() if relation.records <= FEW_RECORDS else marked, row_plan
 
     def with_payloads(self, records: DataFrame, relation: Relation, count: int) -> DataFrame:
         """So many of the records, each with what was delivered of it, read once more."""
@@ -88,45 +93,59 @@ class Splitter:
             ) from error
         return mapped
 
-    def _ranked(self, batch: Receipt, records: DataFrame, relation: Relation, earlier: Iterable[Receipt]) -> DataFrame:
-        """Adds the rank of each record among those it duplicates: 1 is kept, later ones and known ones are not.
-
-        A broken record hides no good one of the same key. The window over all records is paid only when something may
-        repeat.
-        """
+    def _repeats(self, batch: Receipt, judged: DataFrame, relation: Relation, earlier: Iterable[Receipt]) -> pl.Series:
+        """Lines of the records whose event the table has, or an earlier one of the delivery that is as good."""
         is_first = not any(item.accepted for item in earlier)
-        records = records.selectExpr("*", f"FALSE AS {KNOWN}") if is_first else self._known(batch, records, relation)
+        known = NO_LINES if is_first else self._known(batch, judged, relation)
+        return pl.concat([known, relation.repeats.same, self._later(batch, judged, relation)]).unique()
+
+    def _later(self, batch: Receipt, judged: DataFrame, relation: Relation) -> pl.Series:
+        """Lines of the good records that come after another of the same event, where bytes do not tell.
+
+        A broken record hides no good one of the same key. The window is over those records that may repeat.
+        """
+        alike = relation.repeats.alike
+        if alike is not None and alike.is_empty():
+            return NO_LINES
+        asked = judged.filter(IS_GOOD)
+        asked = asked if alike is None else asked.join(self._few(alike), expr(f"{LINE} = _told"), "left_semi")
         rules = self._mapping.tables[batch.table_name].duplicates
-        if not relation.may_repeat:
-            return records.selectExpr("*", f"IF({KNOWN}, 2, 1) AS {RANK}")
         key = list(rules.key) if rules.scope == "key" else ["row_hash", PAYLOAD]
         order = ", ".join(dict.fromkeys([*key, "known_at", "row_hash", PAYLOAD_HASH, LINE]))
-        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join([IS_GOOD, *key])} ORDER BY {order})"
-        return records.selectExpr("*", f"IF({KNOWN}, 2, {window}) AS {RANK}")
+        window = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order})"
+        return _lines(asked.selectExpr(LINE, f"{window} AS rank").filter("rank > 1"))
 
-    def _known(self, batch: Receipt, records: DataFrame, relation: Relation) -> DataFrame:
-        """Adds whether an earlier batch brought the same event already.
+    def _known(self, batch: Receipt, judged: DataFrame, relation: Relation) -> pl.Series:
+        """Lines of the records whose event an earlier batch brought already.
 
-        Of the table only what this batch may repeat goes into the join: keys of a small batch are sent to its rows.
+        Of the table only what this batch may repeat is kept: keys of a small batch are sent to its rows.
         """
+        if relation.known is not None:
+            return relation.known
         rules = self._mapping.tables[batch.table_name]
         key = list(rules.duplicates.key) or ["row_hash", *rules.columns]
         same = expr(" AND ".join(f"{column} <=> _earlier_{column}" for column in key))
-        if relation.known is not None:
-            if relation.known.is_empty():
-                return records.selectExpr("*", f"FALSE AS {KNOWN}")
-            known = relation.known.rename({column: f"_earlier_{column}" for column in key})
-            few = self._lake.spark.createDataFrame(known.to_arrow()).selectExpr("*", "TRUE AS _earlier")
-            return self._marked(records, broadcast(few), same)
-        asked = broadcast(records.select(*key)) if relation.records <= FEW_RECORDS else records.select(*key)
+        asked = broadcast(judged.select(*key)) if relation.records <= FEW_RECORDS else judged.select(*key)
         table = self._lake.spark.table(f"bronze.{batch.table_name}")
-        known = table.selectExpr(*(f"{column} AS _earlier_{column}" for column in key))
-        repeated = known.join(asked, same, "left_semi").distinct().selectExpr("*", "TRUE AS _earlier")
-        return self._marked(records, repeated, same)
+        held = table.selectExpr(*(f"{column} AS _earlier_{column}" for column in key))
+        repeated = held.join(asked, same, "left_semi").distinct()
+        return _lines(judged.join(repeated, same, "left_semi"))
 
-    def _marked(self, records: DataFrame, repeated: DataFrame, same: Column) -> DataFrame:
-        joined = records.alias("new").join(repeated, same, "left")
-        return joined.selectExpr("new.*", f"COALESCE(_earlier, FALSE) AS {KNOWN}")
+    def _marked(self, judged: DataFrame, repeats: pl.Series) -> DataFrame:
+        if repeats.is_empty():
+            return judged.selectExpr("*", f"FALSE AS {IS_REPEAT}")
+        joined = judged.alias("judged").join(self._few(repeats), expr(f"{LINE} = _told"), "left")
+        return joined.selectExpr("judged.*", f"_told IS NOT NULL AS {IS_REPEAT}")
+
+    def _few(self, lines: pl.Series) -> DataFrame:
+        told = self._lake.spark.createDataFrame(pa.table({"_told": lines.to_arrow()}))
+        return broadcast(told) if lines.len() <= FEW_RECORDS else told
+
+
+def _lines(records: DataFrame) -> pl.Series:
+    found = pl.from_arrow(records.select(LINE).toArrow())
+    assert isinstance(found, pl.DataFrame)
+    return found[LINE].cast(pl.Int64)
 
 
 def _line(relation: Relation) -> str:

@@ -5,8 +5,7 @@ Belongs here: copying records where the server can read them. Does not belong he
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,14 +22,13 @@ from checks.contracts.evolution import SourceColumn
 from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import TableMapping
-from resources.records import HIDDEN, stage_text
+from resources.records import HIDDEN, LINE, stage_text
+from resources.repeats import Repeats, identifying_columns, repeats_in
 from resources.source_bytes import SourceFileError, uncompressed
 from resources.table_files import staging_place
 
 ROWS_PER_GROUP = 250_000
 PARQUET_MAGIC = b"PAR1"
-# Spark SQL types of which different values are different texts.
-KEPT_AS_TEXT = ("STRING", "TINYINT", "SMALLINT", "INT", "BIGINT")
 # As Spark reads them: it has no unsigned numbers.
 UNSIGNED = {pa.uint8(): "SMALLINT", pa.uint16(): "INT", pa.uint32(): "BIGINT", pa.uint64(): "DECIMAL(20,0)"}
 
@@ -44,16 +42,16 @@ class Relation:
         layout: the source's columns with their Spark SQL types; all texts in a text file.
         is_text: the hidden columns of resources.records stand beside them.
         records: how many there are.
-        may_repeat: two records may be one event by the declared scope; False is a proof that none are.
-        known: the keys of its records that the table has already; None: the table has to be asked.
+        repeats: which of them may be one event by the declared scope.
+        known: the lines of those whose event the table has already; None: the table has to be asked.
     """
 
     name: str
     layout: tuple[SourceColumn, ...]
     is_text: bool
     records: int
-    may_repeat: bool
-    known: pl.DataFrame | None = None
+    repeats: Repeats
+    known: pl.Series | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,49 +98,20 @@ def _sent(
         # A declared field that no record has is no change of the delivery.
         layout = tuple(replace(item, is_all_null=item.is_all_null and item.name not in rules.text.columns)
                        for item in layout)  # fmt: skip
+    is_text = rules.format != "parquet"
     identity = identifying_columns(rules, layout)
-    may_repeat = identity is None or may_repeat_rows(local, identity)
+    repeats = repeats_in(local, identity, is_text=is_text)
     records = pq.read_metadata(local).num_rows
-    key = rules.duplicates.key if rules.duplicates.scope == "key" else ()
     known = None
-    if held is not None and identity is not None and key:
+    if held is not None and identity is not None and rules.duplicates.scope == "key":
         # Messages are texts, which are keys as they are.
-        pairs = zip(identity, key, strict=True)
-        known = held.among(
-            pl.scan_parquet(local).select(pl.col(column).alias(name) for column, name in pairs).collect()
-        )
+        pairs = zip(identity, rules.duplicates.key, strict=True)
+        keys = [pl.col(column).alias(name) for column, name in pairs]
+        known = held.among(pl.scan_parquet(local).select(LINE, *keys).collect())
     with staging_place(lake.settings, f"{name}.parquet") as (files, path):
         copy_files(str(local), path, destination_filesystem=files)
         shown = f"parquet.`{lake.settings.warehouse}/{path}`"
-        yield Relation(shown, layout, rules.format != "parquet", records, may_repeat, known)
-
-
-def identifying_columns(rules: TableMapping, layout: Iterable[SourceColumn]) -> tuple[str, ...] | None:
-    """Columns of the file that differ wherever two records differ by the declared duplicate scope.
-
-    All of them for whole rows. For a key, those that it is made of, where each is taken as it is or written as text:
-    whole numbers and texts keep their differences so. None where that cannot be told.
-    """
-    types = {column.name: column.type for column in layout}
-    if rules.duplicates.scope == "row":
-        return tuple(types)
-    found = []
-    for name in rules.duplicates.key:
-        plain = re.fullmatch(r"CAST\((\w+) AS STRING\)|(\w+)", rules.columns.get(name, ""), flags=re.IGNORECASE)
-        column = plain and (plain[1] or plain[2])
-        if column is None or types.get(column) not in KEPT_AS_TEXT:
-            return None
-        found.append(column)
-    return tuple(found)
-
-
-def may_repeat_rows(path: Path, columns: Sequence[str]) -> bool:
-    """Whether two records of a Parquet file may be equal in these columns; False is a proof that none are.
-
-    Hashes are counted, not rows: a collision only costs the window over all records that finds no duplicate.
-    """
-    hashes = pl.scan_parquet(path).select(columns).collect().hash_rows()
-    return hashes.n_unique() < hashes.len()
+        yield Relation(shown, layout, is_text, records, repeats, None if known is None else known[LINE])
 
 
 def layout_of(path: Path, file_name: str) -> tuple[SourceColumn, ...]:
