@@ -115,6 +115,17 @@ def next_ranges(position: Position | None, state: TopicState, most: int) -> list
     return [OffsetRange(part, start[part], start[part] + math.ceil(waiting[part] * share)) for part in sorted(start)]
 
 
+def count_of(ranges: Iterable[OffsetRange]) -> int:
+    """How many offsets ranges have."""
+    return sum(item.end - item.first for item in ranges)
+
+
+def joined(ranges: Sequence[OffsetRange], following: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Ranges of the same partitions that follow on each other, as one each."""
+    first = {item.partition: item.first for item in ranges}
+    return [OffsetRange(item.partition, first.get(item.partition, item.first), item.end) for item in following]
+
+
 def restart(position: Position, state: TopicState) -> list[OffsetRange]:
     """The ranges that a person's acceptance books: lost ones, and empty ones where the topic is read on or anew."""
     same = position.topic_id == state.topic_id

@@ -63,8 +63,8 @@ class Text(BaseModel):
 
 
 @dataclass
-class _Chunk:
-    """Records on their way to Arrow."""
+class Chunk:
+    """Records on their way to Arrow: their fields as texts, then the hidden columns."""
 
     columns: Sequence[str]
     encoding: str
@@ -118,37 +118,14 @@ def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Pa
         _write_groups(chunks, _schema(columns), target)
 
 
-def stage_messages(values: Sequence[bytes], text: Text, target: Path) -> None:
-    """Write the messages of a topic to the Parquet file `target` as `stage_text` writes the lines of a JSON lines file.
-
-    Their numbers count from 1. The fields are those that `text` names, then all others that a message has;
-    a field named like a hidden column is not read.
-    """
-    parts = [_messages(values[first : first + CHUNK_RECORDS], first + 1, text)
-             for first in range(0, max(len(values), 1), CHUNK_RECORDS)]  # fmt: skip
-    found = pa.concat_tables(map(pa.table, parts), promote_options="default")
-    columns = json_fields([dict.fromkeys(name for name in found.column_names if name not in HIDDEN)], text.columns)
-    found = found.select([*columns, *HIDDEN])
-    _write_groups(found.to_batches(), found.schema, target)
-
-
-def _messages(values: Sequence[bytes], first: int, text: Text) -> pa.RecordBatch:
-    found = [json_object(value) for value in values]
-    columns = [name for name in json_fields([item for item, _ in found if item], text.columns) if name not in HIDDEN]
-    chunk = _Chunk(columns, text.encoding)
-    for line, (value, (fields, problem)) in enumerate(zip(values, found, strict=True), start=first):
-        chunk.add(line, value, *json_values(fields, problem, columns))
-    return chunk.to_arrow()
-
-
 def _chunks(records: Iterable[_Record], columns: Sequence[str], encoding: str) -> Iterator[pa.RecordBatch]:
     """The records in chunks; one without records where there are none."""
-    chunk = _Chunk(columns, encoding)
+    chunk = Chunk(columns, encoding)
     for line, raw, fields, problem in records:
         chunk.add(line, raw, fields, problem)
         if chunk.is_full:
             yield chunk.to_arrow()
-            chunk = _Chunk(columns, encoding)
+            chunk = Chunk(columns, encoding)
     yield chunk.to_arrow()
 
 

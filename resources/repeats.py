@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -37,15 +36,14 @@ class Repeats:
     alike: pl.Series | None
 
 
-def repeats_in(path: Path, columns: Sequence[str] | None, *, is_text: bool) -> Repeats:
-    """The records of a staged file that may be one event, by the columns that tell events apart; None: none are known.
+def repeats_in(staged: pl.LazyFrame, columns: Sequence[str] | None, *, is_text: bool) -> Repeats:
+    """The staged records that may be one event, by the columns that tell events apart; None: no such are known.
 
     Records are found by hashes: a collision costs a comparison. A record that cannot be read repeats none. Producers
     that send again send the same bytes, so that mostly nothing is left to be compared by what it means.
     """
     if columns is None:
         return Repeats(NO_LINES, None)
-    staged = pl.scan_parquet(path)
     hashes = staged.select(columns).collect().hash_rows().alias("key")
     # What could not be read is told in its own column.
     places = [LINE, PROBLEM] if is_text else [pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)]

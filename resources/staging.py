@@ -26,6 +26,7 @@ from resources.records import HIDDEN, LINE, stage_text
 from resources.repeats import Repeats, identifying_columns, repeats_in
 from resources.source_bytes import SourceFileError, uncompressed
 from resources.table_files import staging_place
+from resources.topic_reader import Messages
 
 ROWS_PER_GROUP = 250_000
 PARQUET_MAGIC = b"PAR1"
@@ -73,25 +74,34 @@ def on_server(lake: Lake, path: Path, rules: TableMapping, name: str) -> Iterato
                 stage_parquet(plain, local, path)
         else:
             stage_text(path, rules.format, rules.text, local)
-        with _sent(lake, local, rules, name, path.name) as relation:
+        with _sent(lake, local, rules, name, path.name, pl.scan_parquet(local)) as relation:
             yield relation
 
 
 @contextmanager
 def messages_on_server(
-    lake: Lake, records: Path, rules: TableMapping, name: str, delivery: str, held: KnownKeys | None
+    lake: Lake, messages: Messages, rules: TableMapping, name: str, delivery: str, held: KnownKeys | None
 ) -> Iterator[Relation]:
-    """The messages of a topic, as `records.stage_messages` wrote them, as a relation of the server.
+    """The messages of a topic as a relation of the server.
 
     `held` are the keys of the table that they go to, where they are kept.
     """
-    with _sent(lake, records, rules, name, delivery, held) as relation:
-        yield relation
+    records = messages.records.lazy()
+    with _sent(lake, messages.path, rules, name, delivery, records) as relation:
+        key = rules.duplicates.key if rules.duplicates.scope == "key" else ()
+        identity = identifying_columns(rules, relation.layout) if held is not None and key else None
+        if held is None or identity is None:
+            yield relation
+            return
+        # Messages are texts, which are keys as they are.
+        keys = [pl.col(column).alias(name) for column, name in zip(identity, key, strict=True)]
+        known = held.among(records.select(LINE, *keys).collect())
+        yield relation if known is None else replace(relation, known=known[LINE])
 
 
 @contextmanager
 def _sent(
-    lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str, held: KnownKeys | None = None
+    lake: Lake, local: Path, rules: TableMapping, name: str, delivery: str, records: pl.LazyFrame
 ) -> Iterator[Relation]:
     layout = layout_of(local, delivery)
     if rules.format == "jsonl" and rules.text.columns is not None:
@@ -99,19 +109,12 @@ def _sent(
         layout = tuple(replace(item, is_all_null=item.is_all_null and item.name not in rules.text.columns)
                        for item in layout)  # fmt: skip
     is_text = rules.format != "parquet"
-    identity = identifying_columns(rules, layout)
-    repeats = repeats_in(local, identity, is_text=is_text)
-    records = pq.read_metadata(local).num_rows
-    known = None
-    if held is not None and identity is not None and rules.duplicates.scope == "key":
-        # Messages are texts, which are keys as they are.
-        pairs = zip(identity, rules.duplicates.key, strict=True)
-        keys = [pl.col(column).alias(name) for column, name in pairs]
-        known = held.among(pl.scan_parquet(local).select(LINE, *keys).collect())
+    repeats = repeats_in(records, identifying_columns(rules, layout), is_text=is_text)
+    count = pq.read_metadata(local).num_rows
     with staging_place(lake.settings, f"{name}.parquet") as (files, path):
         copy_files(str(local), path, destination_filesystem=files)
         shown = f"parquet.`{lake.settings.warehouse}/{path}`"
-        yield Relation(shown, layout, is_text, records, repeats, None if known is None else known[LINE])
+        yield Relation(shown, layout, is_text, count, repeats)
 
 
 def layout_of(path: Path, file_name: str) -> tuple[SourceColumn, ...]:

@@ -9,6 +9,7 @@ undone before anything is read (delivery_plan), so that the next may be cut othe
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -22,8 +23,11 @@ from resources.mapping import SourceMapping
 from resources.offsets import OffsetRange, Position, Standing, TopicState, names, position_of, restart
 from resources.receipts import Outcome, Receipt, batch_id
 from resources.staging import messages_on_server
-from resources.topic_reader import Messages, TopicReader, digest
+from resources.topic_reader import Messages, TopicReader
 from resources.topics import Topics
+
+# The digest of no messages.
+NOTHING = hashlib.sha256().hexdigest()
 
 
 class TopicIngest:
@@ -55,17 +59,18 @@ class TopicIngest:
         self._books.undo_unbooked()
         receipts = self._receipts(table)
         until = time.monotonic() + hold_seconds
+        limit = None if hold_seconds else self.state(table)
         with TopicReader(self._topics, self.topic_of(table), self._mapping.tables[table].text, most) as reader:
-            messages = reader.following(position_of(receipts), None)
-            while messages is not None:
-                limit = None if time.monotonic() < until else messages.state
-                ahead = reader.ahead(messages.position, limit)
+            coming = reader.ahead(position_of(receipts), limit)
+            while (messages := coming.taken()) is not None:
+                if limit is None and time.monotonic() >= until:
+                    limit = messages.state
+                coming = reader.ahead(messages.position, limit)
                 # Now and then a batch: the table is asked. One after the other: its keys are kept.
                 held = self._keys_of(table) if hold_seconds and any(item.accepted for item in receipts) else None
                 receipts.append(self._batch(table, messages, plan, receipts, held))
-                messages.records.unlink()
+                messages.path.unlink()
                 yield receipts[-1]
-                messages = ahead.result() or reader.following(messages.position, limit)
 
     def accept_loss(self, table: str, reason: str, by: str) -> Receipt | None:
         """Book that what a topic has lost is lost, so that reading goes on from what it holds now; None: nothing is.
@@ -82,7 +87,7 @@ class TopicIngest:
         ranges = restart(position, state)
         told = f"{'; '.join(found)}. {by}: {reason}"
         after = Position(state.topic_id, {}, position.ordinal + 1)
-        lost = self._receipt(table, after, ranges, sha256=digest([]), size_bytes=0, outcome="lost", reason=told)
+        lost = self._receipt(table, after, ranges, sha256=NOTHING, size_bytes=0, outcome="lost", reason=told)
         return self._books.commit(lost, {}, receipts)
 
     def standing(self, table: str) -> Standing:
@@ -124,7 +129,7 @@ class TopicIngest:
         )
         rules = self._mapping.tables[table]
         name, delivery = batch.batch_id, batch.file_name
-        with messages_on_server(self._lake, messages.records, rules, name, delivery, held) as relation:
+        with messages_on_server(self._lake, messages, rules, name, delivery, held) as relation:
             return self._ingest.take(batch, relation, plan, earlier)
 
     def _receipt(

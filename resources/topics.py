@@ -6,10 +6,14 @@ Belongs here: everything that imports confluent_kafka. Does not belong here: whi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property, partial
+from operator import itemgetter
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import (
     Consumer,
@@ -28,7 +32,10 @@ from resources.settings import Settings
 
 # A broker answers within this time; one that restarts under a reader is back within the other.
 ANSWER_SECONDS, PATIENCE_SECONDS = 10.0, 60.0
+POLL_SECONDS = 1.0
 FETCHED_AT_ONCE = 10_000
+# Of a partition that is ahead of the others no more messages are taken in.
+MOST_KEPT = 50_000
 # A message that the broker has not confirmed by then is given up.
 DELIVERY_SECONDS = 30.0
 # Aborted transactions are no events, and their offsets hold nothing.
@@ -55,48 +62,42 @@ class Topics:
     def _admin(self) -> AdminClient:
         return AdminClient(self._config)
 
-    def state(self, topic: str) -> TopicState:
+    def state(self, topic: str, seconds: float = ANSWER_SECONDS) -> TopicState:
         """The topic's id and the offsets that can be read now, of one moment for each partition.
+
+        Args:
+            topic: its name.
+            seconds: how long the broker may take.
 
         Raises:
             TopicError: the broker does not answer, or has no such topic.
         """
         with _reachable(topic):
-            found = self._describe(topic)
+            found = self._describe(topic, seconds)
             partitions = [TopicPartition(topic, item.id) for item in found.partitions]
-            first = self._offsets(partitions, OffsetSpec.earliest())
-            end = self._offsets(partitions, OffsetSpec.latest())
+            first = self._offsets(partitions, OffsetSpec.earliest(), seconds)
+            end = self._offsets(partitions, OffsetSpec.latest(), seconds)
         return TopicState(str(found.topic_id), first, end)
 
-    def _describe(self, topic: str) -> TopicDescription:
-        return self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)[topic].result()
+    def _describe(self, topic: str, seconds: float) -> TopicDescription:
+        return self._admin.describe_topics(TopicCollection([topic]), request_timeout=seconds)[topic].result()
 
-    def _offsets(self, partitions: Sequence[TopicPartition], which: OffsetSpec | None) -> dict[int, int]:
+    def _offsets(
+        self, partitions: Sequence[TopicPartition], which: OffsetSpec | None, seconds: float
+    ) -> dict[int, int]:
         assert which is not None
         asked = self._admin.list_offsets(
-            dict.fromkeys(partitions, which), isolation_level=COMMITTED_ONLY, request_timeout=ANSWER_SECONDS
+            dict.fromkeys(partitions, which), isolation_level=COMMITTED_ONLY, request_timeout=seconds
         )
         return {partition.partition: future.result().offset for partition, future in asked.items()}
 
-    def values(self, topic: str, ranges: Sequence[OffsetRange]) -> list[bytes]:
-        """The values of the records in the ranges, by partition and offset; a record without a value has none: b"".
-
-        Offsets that hold no record (compacted away, ends of transactions) are no records.
-
-        Raises:
-            TopicError: the broker does not answer, or a range cannot be read to its end.
-        """
-        wanted = [item for item in ranges if item.end > item.first]
-        found: dict[int, list[bytes]] = {item.partition: [] for item in wanted}
+    def reading(self, topic: str) -> Reading:
+        """What reads the topic; it holds a connection until it is closed."""
         config = {
             **self._config, "group.id": "liftlake", "enable.auto.commit": False, "enable.partition.eof": True,
             "auto.offset.reset": "error", "isolation.level": "read_committed", "check.crcs": True,
         }  # fmt: skip
-        with _reachable(topic), closing(Consumer(config)) as consumer:
-            consumer.assign([TopicPartition(topic, item.partition, item.first) for item in wanted])
-            for partition, value in _until(consumer, topic, wanted):
-                found[partition].append(value)
-        return [value for item in wanted for value in found[item.partition]]
+        return Reading(topic, config)
 
     @cached_property
     def _producer(self) -> Producer:
@@ -117,7 +118,7 @@ class Topics:
         """
         found: list[str | None] = ["no answer"] * len(messages)
         with _reachable(topic, "written", "LIFTLAKE_EVENTS_TOPIC"):
-            self._describe(topic)
+            self._describe(topic, ANSWER_SECONDS)
             for number, (key, value) in enumerate(messages):
                 report = partial(_report, found, number)
                 self._producer.produce(
@@ -131,27 +132,94 @@ def _report(found: list[str | None], number: int, error: KafkaError | None, _mes
     found[number] = None if error is None else error.name()
 
 
-def _until(consumer: Consumer, topic: str, ranges: Sequence[OffsetRange]) -> Iterator[tuple[int, bytes]]:
-    """(partition, value) of the messages of the ranges; a partition is left as soon as its range is read."""
-    ends = {item.partition: item.end for item in ranges}
-    while ends:
-        first = consumer.poll(PATIENCE_SECONDS)
-        if first is None:
-            raise TopicError(_unread(topic, ends))
-        for message in (first, *consumer.consume(FETCHED_AT_ONCE, timeout=0)):
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            partition, offset = message.partition(), message.offset()
-            assert partition is not None
-            assert offset is not None
-            if error is None and offset < ends.get(partition, 0):
-                yield partition, message.value() or b""
-        # Past the end of a range, or past markers that are no messages.
-        for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
-            if place.offset >= ends[place.partition]:
-                del ends[place.partition]
-                consumer.pause([TopicPartition(topic, place.partition)])
+class Reading:
+    """Reads one topic range after range; a context that closes its connection.
+
+    Ranges that follow on each other cost no new question to the broker.
+    """
+
+    def __init__(self, topic: str, config: Mapping[str, str | bool]) -> None:
+        self._topic = topic
+        with _reachable(topic):
+            self._consumer = Consumer(dict(config))
+        # By partition: up to where messages were handed out, up to where they came, and those between the two.
+        self._given: dict[int, int] = {}
+        self._reached: dict[int, int] = {}
+        self._kept: dict[int, list[tuple[int, bytes]]] = {}
+        self._paused: set[int] = set()
+        self._is_given_up = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def give_up(self) -> None:
+        """Let who waits for messages in another thread wait no longer."""
+        self._is_given_up = True
+
+    def values(self, ranges: Sequence[OffsetRange]) -> list[bytes]:
+        """The values of the records in the ranges, by partition and offset; a record without a value has none: b"".
+
+        Offsets that hold no record (compacted away, ends of transactions) are no records.
+
+        Raises:
+            TopicError: the broker does not answer, or a range cannot be read to its end.
+        """
+        with _reachable(self._topic):
+            if any(self._given.get(item.partition) != item.first for item in ranges):
+                self._begin({item.partition: item.first for item in ranges})
+            self._go_on({item.partition: item.end for item in ranges})
+        return [value for item in ranges for value in self._taken(item)]
+
+    def _begin(self, first: Mapping[int, int]) -> None:
+        self._consumer.assign([TopicPartition(self._topic, *place) for place in first.items()])
+        self._given, self._reached, self._kept = dict(first), dict(first), {part: [] for part in first}
+        self._paused.clear()
+
+    def _go_on(self, ends: Mapping[int, int]) -> None:
+        """Take in messages until all of them before these offsets have come."""
+        self._hold(set())
+        waited = 0.0
+        while waiting := {part: end for part, end in ends.items() if self._reached[part] < end}:
+            first = self._consumer.poll(POLL_SECONDS)
+            waited = 0.0 if first is not None else waited + POLL_SECONDS
+            if waited >= PATIENCE_SECONDS or self._is_given_up:
+                raise TopicError(_unread(self._topic, waiting))
+            if first is None:
+                continue
+            for message in (first, *self._consumer.consume(FETCHED_AT_ONCE, timeout=0)):
+                self._keep(message)
+            # Past the end of a range, or past markers that are no messages.
+            for place in self._consumer.position([TopicPartition(self._topic, part) for part in waiting]):
+                self._reached[place.partition] = max(self._reached[place.partition], place.offset)
+            # One partition may be slow: the others wait for it.
+            self._hold({part for part, kept in self._kept.items() if part not in waiting and len(kept) > MOST_KEPT})
+
+    def _keep(self, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        if error is None:
+            self._kept[partition].append((offset, message.value() or b""))
+
+    def _hold(self, partitions: set[int]) -> None:
+        """Fetch nothing of these partitions, and of all others again."""
+        self._consumer.resume([TopicPartition(self._topic, part) for part in self._paused - partitions])
+        self._consumer.pause([TopicPartition(self._topic, part) for part in partitions - self._paused])
+        self._paused = partitions
+
+    def _taken(self, item: OffsetRange) -> list[bytes]:
+        kept = self._kept[item.partition]
+        place = bisect_left(kept, item.end, key=itemgetter(0))
+        self._kept[item.partition], self._given[item.partition] = kept[place:], item.end
+        return [value for _, value in kept[:place]]
 
 
 def _unread(topic: str, ends: Mapping[int, int]) -> str:

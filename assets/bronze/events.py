@@ -29,7 +29,7 @@ from resources.topics import Topics
 
 READERS = (
     "books", "delivery_plan", "ingest", "json_records", "mapping", "records", "repeats", "source_bytes", "offsets",
-    "splitting", "staging", "topic_ingest", "topic_reader", "topics",
+    "splitting", "staged_messages", "staging", "topic_ingest", "topic_reader", "topics",
 )  # fmt: skip
 CODE = [PROJECT_ROOT / "resources" / f"{name}.py" for name in READERS]
 TOKEN_CODE = [PROJECT_ROOT / "ml" / "tokens.py"]

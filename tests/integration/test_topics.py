@@ -244,11 +244,8 @@ def test_a_batch_that_was_killed_is_undone_and_read_again(
     assert bronze(lake).height == 300
 
 
-def test_a_broker_that_is_gone_and_a_topic_that_is_not_there_are_named(
-    lake_settings: Settings, broker: Broker, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_broker_that_is_gone_and_a_topic_that_is_not_there_are_named(lake_settings: Settings, broker: Broker):
     with pytest.raises(TopicError, match="no topic nowhere"):
         Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers})).state("nowhere")
-    monkeypatch.setattr("resources.topics.ANSWER_SECONDS", 1.0)
     with pytest.raises(TopicError, match="LIFTLAKE_KAFKA_BROKERS"):
-        Topics(lake_settings.model_copy(update={"kafka_brokers": "127.0.0.1:1"})).state(TOPIC)
+        Topics(lake_settings.model_copy(update={"kafka_brokers": "127.0.0.1:1"})).state(TOPIC, seconds=1)

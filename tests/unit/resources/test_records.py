@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from resources.records import HIDDEN, IS_BASE64, LINE, PROBLEM, RAW, Text, stage_messages, stage_text
+from resources.records import HIDDEN, IS_BASE64, LINE, PROBLEM, RAW, Text, stage_text
 from resources.source_bytes import MAX_RECORD_BYTES, SourceFileError, content_sha256, file_sha256
+from resources.staged_messages import StagedMessages
 
 HEADER = b"id,name,units\n"
 
@@ -179,8 +180,12 @@ def test_mutated_records_are_all_accounted_for(tmp_path: Path, kind: str):
     assert unread.drop(HIDDEN).null_count().sum_horizontal().item() == unread.height * (len(rows.columns) - len(HIDDEN))
 
 
-def test_messages_are_the_records_that_a_file_of_them_holds(tmp_path: Path):
-    """Declared fields first, the others by name; a field that is named like a hidden column is not read."""
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_messages_are_the_records_that_a_file_of_them_holds(tmp_path: Path, size: int):
+    """Declared fields first, the others by name; a field that is named like a hidden column is not read.
+
+    In however many pieces they come.
+    """
     values = [
         b'{"b": 1.50, "z": [1.0, {"y": NaN, "x": "1"}], "_line": 7}',
         b"",
@@ -189,8 +194,12 @@ def test_messages_are_the_records_that_a_file_of_them_holds(tmp_path: Path):
         b'{"a": "\\u0000"}',
     ]
     text = Text(columns=("a", "never"))
-    stage_messages(values, text, tmp_path / "messages.parquet")
-    rows = pl.read_parquet(tmp_path / "messages.parquet")
+    messages = StagedMessages(text, tmp_path / "messages.parquet")
+    for place in range(0, len(values), size):
+        messages.add(values[place : place + size])
+    assert messages.size_bytes == sum(map(len, values))
+    rows = messages.finish()
+    assert pl.read_parquet(tmp_path / "messages.parquet").equals(rows)
     assert rows.columns == ["a", "never", "b", "z", *HIDDEN]
     assert rows[LINE].to_list() == [1, 2, 3, 4, 5]
     assert rows[PROBLEM].to_list() == [None, "record.json", "record.encoding", "record.json", "record.control"]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from checks.contracts.evolution import SourceColumn
 from resources import repeats
 from resources.mapping import load_mapping
-from resources.records import Text, stage_messages
+from resources.records import Text
 from resources.repeats import identifying_columns, repeats_in
+from resources.staged_messages import StagedMessages
 
 KEYS, EXTRAS = ("1", "2", None), ("", ' "b": 1', ' "b":1')
 RECORDS = st.lists(
@@ -30,19 +31,19 @@ RECORDS = st.lists(
 )  # fmt: skip
 
 
-def staged(records: list[bytes], folder: str) -> Path:
-    path = Path(folder) / "records.parquet"
-    stage_messages(records, Text(columns=("a", "b")), path)
-    return path
+def staged(records: list[bytes], folder: str | Path) -> pl.DataFrame:
+    messages = StagedMessages(Text(columns=("a", "b")), Path(folder) / "records.parquet")
+    messages.add(records)
+    return messages.finish()
 
 
 @given(RECORDS)
 def test_repeats_are_those_of_a_naive_loop(records: list[bytes]):
     """Of those that can be read: the same bytes as an earlier one; of the rest, those with another of their key."""
     with TemporaryDirectory() as folder:
-        path = staged(records, folder)
-        found = repeats_in(path, ["a"], is_text=True)
-        keys = pl.read_parquet(path).select("a", "_problem").rows()
+        frame = staged(records, folder)
+    found = repeats_in(frame.lazy(), ["a"], is_text=True)
+    keys = frame.select("a", "_problem").rows()
     same, rest = [], defaultdict(list)
     for line, (record, (key, problem)) in enumerate(zip(records, keys, strict=True), start=1):
         if problem is not None:
@@ -57,9 +58,9 @@ def test_repeats_are_those_of_a_naive_loop(records: list[bytes]):
 
 
 def test_of_many_the_bytes_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = staged([b'{"a": 1}', b'{"a": 1}', b'{"a": 2}'], str(tmp_path))
+    frame = staged([b'{"a": 1}', b'{"a": 1}', b'{"a": 2}'], tmp_path)
     monkeypatch.setattr(repeats, "MOST_COMPARED", 1)
-    found = repeats_in(path, ["a"], is_text=True)
+    found = repeats_in(frame.lazy(), ["a"], is_text=True)
     assert found.same.is_empty()
     assert found.alike is not None
     assert found.alike.to_list() == [1, 2]
@@ -68,11 +69,12 @@ def test_of_many_the_bytes_are_not_compared(tmp_path: Path, monkeypatch: pytest.
 def test_rows_of_a_parquet_file_are_counted_and_not_compared(tmp_path: Path):
     path = tmp_path / "rows.parquet"
     pl.DataFrame({"a": [1, 2, 1, 3, 2, 2], "b": [1, 1, 1, 1, 1, 1]}).write_parquet(path)
-    found = repeats_in(path, ["a", "b"], is_text=False)
+    rows = pl.scan_parquet(path)
+    found = repeats_in(rows, ["a", "b"], is_text=False)
     assert found.same.is_empty()
     assert found.alike is not None
     assert found.alike.to_list() == [1, 2, 3, 5, 6]
-    assert repeats_in(path, None, is_text=False).alike is None
+    assert repeats_in(rows, None, is_text=False).alike is None
 
 
 def test_a_key_is_told_apart_by_the_columns_it_is_made_of():
