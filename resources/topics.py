@@ -194,7 +194,7 @@ class Reading:
             for message in (first, *self._consumer.consume(FETCHED_AT_ONCE, timeout=0)):
                 self._keep(message)
             # Past the end of a range, or past markers that are no messages.
-            for place in self._consumer.position([TopicPartition(self._topic, part) for part in waiting]):
+            for place in self._consumer.position([TopicPartition(self._topic, part) for part in self._reached]):
                 self._reached[place.partition] = max(self._reached[place.partition], place.offset)
             # One partition may be slow: the others wait for it.
             self._hold({part for part, kept in self._kept.items() if part not in waiting and len(kept) > MOST_KEPT})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
+from confluent_kafka import Producer
 
 from benchmarks.broker import Broker
 from benchmarks.telemetry import Sender, Traffic, write_lines
@@ -20,12 +21,12 @@ from resources.ingest import Ingest
 from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
-from resources.offsets import LostOffsets
+from resources.offsets import LostOffsets, OffsetRange, Position, next_ranges
 from resources.quarantine import Replay
 from resources.receipts import Receipt
 from resources.settings import Settings
 from resources.topic_ingest import TopicIngest
-from resources.topics import TopicError, Topics
+from resources.topics import Reading, TopicError, Topics
 
 pytestmark = pytest.mark.spark
 TOPIC, TABLE = "telemetry", "telemetry_events"
@@ -119,6 +120,44 @@ def test_what_comes_while_the_topic_is_held_is_read_too_and_nothing_after(
             topic.send(messages[20 * len(found) : 20 * len(found) + 20])
             topic.flush()
     assert sum(found) == 40
+
+
+def test_ranges_are_read_whole_however_far_one_partition_is_ahead(
+    lake_settings: Settings, broker: Broker, topic: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    """Nine of ten messages are in one partition, and little of what comes before its turn is kept."""
+    sent: dict[int, list[bytes]] = {0: [], 1: []}
+    producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
+    for number in range(20_000):
+        partition = int(number % 10 == 0)
+        sent[partition].append(b"%d" % number)
+        producer.produce(TOPIC, sent[partition][-1], partition=partition)
+    assert producer.flush(60) == 0
+    held: list[set[int]] = []
+    monkeypatch.setattr("resources.topics.MOST_KEPT", 100)
+    monkeypatch.setattr(Reading, "_hold", watched(Reading._hold, held))
+    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
+    state = topics.state(TOPIC)
+    found: dict[int, list[bytes]] = {0: [], 1: []}
+    with topics.reading(TOPIC) as reading:
+        position = None
+        while ranges := next_ranges(position, state, 700):
+            values = reading.values(ranges)
+            for item in ranges:
+                found[item.partition] += values[: item.end - item.first]
+                values = values[item.end - item.first :]
+            position = Position(state.topic_id, {item.partition: item.end for item in ranges}, 1)
+        assert reading.values([OffsetRange(0, 5, 7), OffsetRange(1, 0, 1)]) == [*sent[0][5:7], sent[1][0]]
+    assert found == sent
+    assert any(held)
+
+
+def watched(hold: Callable[[Reading, set[int]], None], told: list[set[int]]) -> Callable[[Reading, set[int]], None]:
+    def watching(self: Reading, partitions: set[int]) -> None:
+        told.append(partitions)
+        hold(self, partitions)
+
+    return watching
 
 
 def test_a_stream_that_keeps_the_keys_counts_what_batches_that_ask_the_table_count(
