@@ -23,6 +23,7 @@ from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
 from resources.receipts import Receipt, ledger_row, receipts_of
 from resources.restatement import with_restated_weeks
+from resources.table_files import folder_of
 
 # Names a record of the quarantine in its batch; a whole file has no line.
 PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
@@ -36,6 +37,8 @@ class Books:
     def __init__(self, lake: Lake, contracts: Mapping[tuple[str, str], Contract]) -> None:
         self._lake = lake
         self._contracts = contracts
+        # Tables that were seen to be there since this became the writer: nobody else changes them.
+        self._seen: set[str] = set()
 
     def receipts(self, source: str, table: str) -> list[Receipt]:
         """What was booked for a table so far, in no particular order."""
@@ -44,6 +47,7 @@ class Books:
     def undo_unbooked(self) -> None:
         """Become the writer of the lake, and take back what a killed ingest or replay left without booking it."""
         self._lake.claim()
+        self._seen.clear()
         intent = declared(self._lake.settings.home)
         if intent is None:
             return
@@ -103,9 +107,13 @@ class Books:
 
     def _append(self, table: str, rows: DataFrame) -> None:
         contract = self._contracts["bronze", table]
-        self._lake.ensure_table(contract)
+        if table not in self._seen:
+            self._lake.ensure_table(contract)
+            self._seen.add(table)
         files, name, before = self._lake.files, contract.audit_name, self._lake.newest(contract).version
-        rows.select(*contract.column_names).write.format("delta").mode("append").saveAsTable(contract.published_name)
+        # By its folder: the catalog, asked for a table several times in a write, takes a fifth of a small one.
+        folder = f"{self._lake.settings.warehouse}/{folder_of(name)}"
+        rows.select(*contract.column_names).write.format("delta").mode("append").save(folder)
         # Nothing makes no commit.
         commits = len(commits_between(files, name, before, self._lake.newest(contract).version))
         if commits > 1:

@@ -176,7 +176,7 @@ class Ingest:
         rules = self._mapping.tables[batch.table_name]
         accepted = f"{IS_GOOD} AND NOT {IS_REPEAT}"
         kinds = [f"CAST({kind_flag(label)} AS INT)" for label in rules.explode.kinds] if rules.explode else ["1"]
-        week = "week_start_date" if "week_start_date" in records.columns else "CAST(NULL AS DATE)"
+        week = "week_start_date" if rules.has_weeks else "CAST(NULL AS DATE)"
         newest = max((item.last_event_at for item in earlier if item.last_event_at), default=None)
         is_late = "FALSE"
         if newest is not None and rules.late_after_days is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -23,7 +24,7 @@ class _Number(str):
 
 def json_fields(objects: Iterable[Mapping[str, Any]], declared: Sequence[str] | None) -> tuple[str, ...]:
     """The fields of these records: in the order in which they appear, or the declared ones and then others by name."""
-    appearing = dict.fromkeys(name for item in objects for name in item)
+    appearing = dict.fromkeys(chain.from_iterable(objects))
     if declared is None:
         return tuple(appearing)
     return (*declared, *sorted(set(appearing) - set(declared)))
@@ -35,8 +36,12 @@ def json_values(
     """The fields of a JSON record in the order of `columns`, or why it has none."""
     if found is None:
         return None, problem
-    values = [found.get(name) for name in columns]
-    return [value or None if value is None or isinstance(value, str) else _json_of(value) for value in values], None
+    return [json_text(found.get(name)) for name in columns], None
+
+
+def json_text(value: object) -> str | None:
+    """One field as a text; an empty one is none."""
+    return value or None if value is None or isinstance(value, str) else _json_of(value)
 
 
 def json_object(raw: bytes) -> tuple[dict[str, Any] | None, str | None]:

@@ -110,6 +110,11 @@ class TableMapping(_Part):
             raise ValueError("a table with a topic is of format jsonl and names its fields in text.columns.")
         return self
 
+    @property
+    def has_weeks(self) -> bool:
+        """Whether its rows belong to business weeks."""
+        return self.week_start_date is not None or self.event_at is not None
+
 
 class Dirt(_Part):
     """Dirt that the business keeps: what it is and how to count it."""

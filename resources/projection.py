@@ -29,7 +29,7 @@ def record_projection(mapping: SourceMapping, table: str, raw_columns: tuple[str
         event = f"to_utc_timestamp(CAST({lenient(rules.week_start_date)} AS TIMESTAMP), '{zone}')"
     else:
         event = f"TIMESTAMP'{mapping.snapshot_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-    if rules.week_start_date is not None or rules.event_at is not None:
+    if rules.has_weeks:
         given = lenient(rules.week_start_date) if rules.week_start_date is not None else None
         items.append(f"{given or _week_of(event, mapping)} AS week_start_date")
     known = f"({event}) + INTERVAL '{rules.latency_hours * 3600:.0f}' SECOND"

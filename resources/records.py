@@ -63,8 +63,8 @@ class Text(BaseModel):
 
 
 @dataclass
-class Chunk:
-    """Records on their way to Arrow: their fields as texts, then the hidden columns."""
+class _Chunk:
+    """Records on their way to Arrow."""
 
     columns: Sequence[str]
     encoding: str
@@ -73,7 +73,7 @@ class Chunk:
     size: int = 0
 
     def add(self, line: int, raw: bytes, fields: list[str | None] | None, problem: str | None) -> None:
-        text, is_base64 = _payload(raw, self.encoding)
+        text, is_base64 = payload(raw, self.encoding)
         self.rows.append(fields if fields is not None else [None] * len(self.columns))
         self.hidden.append((line, text, is_base64, problem))
         self.size += len(raw)
@@ -83,7 +83,7 @@ class Chunk:
         return len(self.rows) >= CHUNK_RECORDS or self.size >= GROUP_BYTES
 
     def to_arrow(self) -> pa.RecordBatch:
-        schema = _schema(self.columns)
+        schema = text_schema(self.columns)
         values = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in self.columns]
         hidden = [list(column) for column in zip(*self.hidden, strict=True)] or [[] for _ in HIDDEN]
         arrays = [pa.array(column, item.type) for column, item in zip([*values, *hidden], schema, strict=True)]
@@ -115,17 +115,17 @@ def stage_text(path: Path, kind: Literal["csv", "jsonl"], text: Text, target: Pa
     parse = parser(kind, text, columns)
     with content(path) as stream:
         chunks = _chunks(_records(stream, path, kind, text, parse), columns, text.encoding)
-        _write_groups(chunks, _schema(columns), target)
+        _write_groups(chunks, text_schema(columns), target)
 
 
 def _chunks(records: Iterable[_Record], columns: Sequence[str], encoding: str) -> Iterator[pa.RecordBatch]:
     """The records in chunks; one without records where there are none."""
-    chunk = Chunk(columns, encoding)
+    chunk = _Chunk(columns, encoding)
     for line, raw, fields, problem in records:
         chunk.add(line, raw, fields, problem)
         if chunk.is_full:
             yield chunk.to_arrow()
-            chunk = Chunk(columns, encoding)
+            chunk = _Chunk(columns, encoding)
     yield chunk.to_arrow()
 
 
@@ -142,15 +142,16 @@ def _write_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: 
             writer.write_table(pa.Table.from_batches(group))
 
 
-def _schema(columns: Sequence[str]) -> pa.Schema:
+def text_schema(columns: Sequence[str]) -> pa.Schema:
+    """Of staged records with these fields: texts, then the hidden columns."""
     return pa.schema([
         *((name, pa.string()) for name in columns),
         (LINE, pa.int64()), (RAW, pa.string()), (IS_BASE64, pa.bool_()), (PROBLEM, pa.string()),
     ])  # fmt: skip
 
 
-def _payload(raw: bytes, encoding: str) -> tuple[str, bool]:
-    """The bytes without their line end as text; as Base64 where they are none in the encoding."""
+def payload(raw: bytes, encoding: str) -> tuple[str, bool]:
+    """A record's bytes without their line end as text; as Base64, and True, where they are none in the encoding."""
     try:
         return raw.decode(encoding).rstrip("\r\n"), False
     except UnicodeDecodeError:

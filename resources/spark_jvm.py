@@ -23,6 +23,10 @@ OPENED_PACKAGES = (
 )
 
 
+# Columns of which nearly every value is another: a dictionary of them is built, hashed and thrown away.
+SELDOM_REPEATED = ("row_hash", "event_id", "properties")
+
+
 def local_properties(settings: Settings, port: int) -> dict[str, str]:
     """Every `spark.*` setting of the local server."""
     return {
@@ -59,6 +63,7 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.parquet.compression.codec": "snappy",
         # Spark's default is the 12-byte INT96, which has no statistics: a fifth more work to write receipts.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        **{f"spark.hadoop.parquet.enable.dictionary#{name}": "false" for name in SELDOM_REPEATED},
         # Small files read in several tasks: the promotions come as one row group.
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.connect.functions import broadcast, expr
+from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
 
 from checks.contracts.plan import ValidationPlan
 from resources.lake import Lake
@@ -28,6 +29,10 @@ from resources.staging import Relation
 
 PAYLOAD, ENCODING, PAYLOAD_HASH = "_payload", "_payload_encoding", "_payload_hash"
 IS_REPEAT, IS_GOOD = "_is_repeat", "_is_good"
+HIDDEN_FIELDS = (
+    StructField(LINE, LongType()), StructField(RAW, StringType()), StructField(IS_BASE64, BooleanType()),
+    StructField(PROBLEM, StringType()),
+)  # fmt: skip
 # The keys of so many fit into the memory of every worker, and they themselves into the server's.
 FEW_RECORDS = 250_000
 
@@ -61,14 +66,22 @@ class Splitter:
         fields = RAW if relation.is_text else _fields(relation)
         encoding = f"IF({IS_BASE64}, 'base64', 'text')" if relation.is_text else "'json'"
         told = [f"{_line(relation)} AS {LINE}", f"{fields} AS {PAYLOAD}", f"{encoding} AS {ENCODING}"]
-        found = self._lake.spark.table(relation.name).selectExpr(*told).join(few, LINE)
+        found = self._records(relation).selectExpr(*told).join(few, LINE)
         # Only now, of these records, fields become a text.
         return found if relation.is_text else found.withColumn(PAYLOAD, expr(f"to_json({PAYLOAD})"))
+
+    def _records(self, relation: Relation) -> DataFrame:
+        """The records as they were staged. Of a text all columns are known: the server need not look into the file."""
+        read = self._lake.spark.read
+        if relation.is_text:
+            fields = [StructField(name, StringType()) for name in relation.columns]
+            read = read.schema(StructType([*fields, *HIDDEN_FIELDS]))
+        return read.parquet(relation.path)
 
     def _mapped(self, batch: Receipt, relation: Relation, rules: Mapping[str, str]) -> DataFrame:
         """Source records with canonical columns, hidden ones for kinds and record rules, and their payload."""
         table = self._mapping.tables[batch.table_name]
-        raw = self._lake.spark.table(relation.name)
+        raw = self._records(relation)
         names = relation.columns
         stamp = [f"'{self._mapping.source}' AS source", f"'{batch.batch_id}' AS batch_id"]
         payload = RAW if relation.is_text else f"to_json({_fields(relation)})"

@@ -6,16 +6,19 @@ messages there are (topic_reader).
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.json_records import json_fields, json_object, json_values
-from resources.records import CHUNK_RECORDS, HIDDEN, Chunk, Text
+from resources.json_records import json_fields, json_object, json_text
+from resources.records import CHUNK_RECORDS, HIDDEN, Text, payload, text_schema
 
 
 class StagedMessages:
@@ -57,7 +60,7 @@ class StagedMessages:
             _records(values[place : place + CHUNK_RECORDS], first + place, self._text)
             for place in range(0, max(len(values), 1), CHUNK_RECORDS)
         ]
-        part = self._together([pa.table(item) for item in parts])
+        part = self._together(parts)
         self._parts.append(part)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, part.schema)
@@ -82,10 +85,31 @@ class StagedMessages:
         return found.select([*json_fields([appearing], self._text.columns), *HIDDEN])
 
 
-def _records(values: Sequence[bytes], first: int, text: Text) -> pa.RecordBatch:
+def _records(values: Sequence[bytes], first: int, text: Text) -> pa.Table:
     found = [json_object(value) for value in values]
-    columns = [name for name in json_fields([item for item, _ in found if item], text.columns) if name not in HIDDEN]
-    chunk = Chunk(columns, text.encoding)
-    for line, (value, (fields, problem)) in enumerate(zip(values, found, strict=True), start=first):
-        chunk.add(line, value, *json_values(fields, problem, columns))
-    return chunk.to_arrow()
+    objects = [fields or {} for fields, _ in found]
+    columns = [name for name in json_fields(objects, text.columns) if name not in HIDDEN]
+    lines = pa.array(range(first, first + len(values)), pa.int64())
+    problems = pa.array([problem for _, problem in found], pa.string())
+    fields = [_texts([item.get(name) for item in objects]) for name in columns]
+    return pa.table([*fields, lines, *_payloads(values, text.encoding), problems], schema=text_schema(columns))
+
+
+def _texts(values: list[Any]) -> pa.Array:
+    """One field of many records. Where all are texts and none is empty, Arrow takes them as they are."""
+    if "" not in values:
+        with suppress(pa.ArrowTypeError):
+            return pa.array(values, pa.string())
+    return pa.array([json_text(value) for value in values], pa.string())
+
+
+def _payloads(values: Sequence[bytes], encoding: str) -> tuple[pa.Array, pa.Array]:
+    """What was delivered, and whether it is Base64. Where all are UTF-8, Arrow takes the bytes as they are."""
+    if codecs.lookup(encoding).name == "utf-8":
+        with suppress(pa.ArrowInvalid):
+            texts = pa.array([value.rstrip(b"\r\n") for value in values], pa.binary()).cast(pa.string())
+            return texts, pa.array([False] * len(values), pa.bool_())
+    told = [payload(value, encoding) for value in values]
+    return pa.array([shown for shown, _ in told], pa.string()), pa.array(
+        [is_base64 for _, is_base64 in told], pa.bool_()
+    )

@@ -39,7 +39,7 @@ class Relation:
     """Records on the server.
 
     Attributes:
-        name: what follows FROM.
+        path: of the Parquet file, as the server names it.
         layout: the source's columns with their Spark SQL types; all texts in a text file.
         is_text: the hidden columns of resources.records stand beside them.
         records: how many there are.
@@ -47,7 +47,7 @@ class Relation:
         known: the lines of those whose event the table has already; None: the table has to be asked.
     """
 
-    name: str
+    path: str
     layout: tuple[SourceColumn, ...]
     is_text: bool
     records: int
@@ -113,8 +113,7 @@ def _sent(
     count = pq.read_metadata(local).num_rows
     with staging_place(lake.settings, f"{name}.parquet") as (files, path):
         copy_files(str(local), path, destination_filesystem=files)
-        shown = f"parquet.`{lake.settings.warehouse}/{path}`"
-        yield Relation(shown, layout, is_text, count, repeats)
+        yield Relation(f"{lake.settings.warehouse}/{path}", layout, is_text, count, repeats)
 
 
 def layout_of(path: Path, file_name: str) -> tuple[SourceColumn, ...]:

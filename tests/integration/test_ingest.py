@@ -161,15 +161,15 @@ def test_an_append_that_was_asked_for_twice_is_taken_back(
     """A client whose answer was lost asks again, and the server does it again."""
     path = tmp_path / "transactions.parquet"
     pl.concat([receipts([1, 2]), receipts([3], quantity=-1)]).write_parquet(path)
-    ingest, plan, save = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines"), DataFrameWriter.saveAsTable
+    ingest, plan, save = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines"), DataFrameWriter.save
 
-    def twice(self: DataFrameWriter, name: str) -> None:
-        save(self, name)
-        if name == f"bronze.{table}":
-            save(self, name)
+    def twice(self: DataFrameWriter, folder: str) -> None:
+        save(self, folder)
+        if folder.endswith(f"bronze.db/{table}"):
+            save(self, folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(DataFrameWriter, "saveAsTable", twice)
+        patched.setattr(DataFrameWriter, "save", twice)
         with pytest.raises(CommittedTwice, match=f"{table} got 2 commits"):
             ingest.file("pos_lines", path, plan)
     lake.spark.sql(f"OPTIMIZE bronze.{table}")
