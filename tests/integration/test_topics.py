@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import polars as pl
 import pytest
@@ -24,8 +25,11 @@ from resources.mapping import SourceMapping, load_mapping
 from resources.offsets import LostOffsets, OffsetRange, Position, next_ranges
 from resources.quarantine import Replay
 from resources.receipts import Receipt
+from resources.records import Text
 from resources.settings import Settings
+from resources.staged_messages import StagedMessages
 from resources.topic_ingest import TopicIngest
+from resources.topic_reader import SMALL_PIECE, TopicReader
 from resources.topics import Reading, TopicError, Topics
 
 pytestmark = pytest.mark.spark
@@ -257,6 +261,32 @@ def test_a_topic_that_does_not_go_on_is_not_read_until_a_person_accepts_it(
     assert ingest() == 20
     seeds = bronze(lake)["event_id"].str.split("-").list.first()
     assert sorted(set(seeds)) == ["1", "3", "4", "5"]
+
+
+def test_what_was_read_before_a_loss_is_a_batch_and_the_loss_stops_the_next(
+    lake_settings: Settings, broker: Broker, topic: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    """The topic gets a partition after a piece was read ahead."""
+    was_read, add = Event(), StagedMessages.add
+
+    def watched_add(self: StagedMessages, values: Sequence[bytes]) -> None:
+        add(self, values)
+        was_read.set()
+
+    monkeypatch.setattr(StagedMessages, "add", watched_add)
+    messages = Traffic(seed=3, count=SMALL_PIECE, start=START, repeated=0).messages()
+    topic.send(messages)
+    topic.flush()
+    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
+    with TopicReader(topics, TOPIC, Text(columns=("event_id",)), most=10_000) as reader:
+        coming = reader.ahead(None, None)
+        assert was_read.wait(60)
+        broker.widen(TOPIC, 3)
+        found = coming.taken()
+        assert found is not None
+        assert sorted(found.records["_raw"]) == sorted(message.decode() for message in messages)
+        with pytest.raises(LostOffsets, match="has got partition 2"):
+            reader.ahead(found.position, None).taken()
 
 
 def test_a_batch_that_was_killed_is_undone_and_read_again(
