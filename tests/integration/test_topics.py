@@ -137,10 +137,19 @@ def test_ranges_are_read_whole_however_far_one_partition_is_ahead(
         sent[partition].append(b"%d" % number)
         producer.produce(TOPIC, sent[partition][-1], partition=partition)
     assert producer.flush(60) == 0
+    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
+    monkeypatch.setattr("resources.topics.PATIENCE_SECONDS", 5.0)
+    with topics.reading(TOPIC) as reading:
+        assert reading.values([OffsetRange(0, 0, 18_000), OffsetRange(1, 0, 0)]) == sent[0]
+        # The whole of the other partition comes before this, and nothing after it.
+        sent[0].append(b"last")
+        producer.produce(TOPIC, b"last", partition=0)
+        assert producer.flush(60) == 0
+        assert reading.values([OffsetRange(0, 18_000, 18_001), OffsetRange(1, 0, 0)]) == [b"last"]
+        assert reading.values([OffsetRange(0, 18_001, 18_001), OffsetRange(1, 0, 2_000)]) == sent[1]
     held: list[set[int]] = []
     monkeypatch.setattr("resources.topics.MOST_KEPT", 100)
     monkeypatch.setattr(Reading, "_hold", watched(Reading._hold, held))
-    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
     state = topics.state(TOPIC)
     found: dict[int, list[bytes]] = {0: [], 1: []}
     with topics.reading(TOPIC) as reading:
