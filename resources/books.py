@@ -23,7 +23,7 @@ from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
 from resources.receipts import Receipt, ledger_row, receipts_of
 from resources.restatement import with_restated_weeks
-from resources.table_files import folder_of
+from resources.table_files import location_of
 
 # Names a record of the quarantine in its batch; a whole file has no line.
 PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
@@ -37,7 +37,7 @@ class Books:
     def __init__(self, lake: Lake, contracts: Mapping[tuple[str, str], Contract]) -> None:
         self._lake = lake
         self._contracts = contracts
-        # Tables that were seen to be there since this became the writer: nobody else changes them.
+        # Tables that were seen to be there since `undo_unbooked`: nobody else changes them meanwhile.
         self._seen: set[str] = set()
 
     def receipts(self, source: str, table: str) -> list[Receipt]:
@@ -111,9 +111,9 @@ class Books:
             self._lake.ensure_table(contract)
             self._seen.add(table)
         files, name, before = self._lake.files, contract.audit_name, self._lake.newest(contract).version
-        # By its folder: the catalog, asked for a table several times in a write, takes a fifth of a small one.
-        folder = f"{self._lake.settings.warehouse}/{folder_of(name)}"
-        rows.select(*contract.column_names).write.format("delta").mode("append").save(folder)
+        # By its folder: by its name the catalog would be asked several times.
+        place = location_of(self._lake.settings, name)
+        rows.select(*contract.column_names).write.format("delta").mode("append").save(place)
         # Nothing makes no commit.
         commits = len(commits_between(files, name, before, self._lake.newest(contract).version))
         if commits > 1:

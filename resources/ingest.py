@@ -42,13 +42,17 @@ BROKEN = "_broken_rules"
 
 
 class Ingest:
-    """Ingests the files of one source into the bronze tables of one lake."""
+    """Ingests the files of one source into the bronze tables of one lake.
+
+    Attributes:
+        books: the one that it writes; who brings it batches of another kind writes the same.
+    """
 
     def __init__(self, lake: Lake, mapping: SourceMapping, contracts: Mapping[tuple[str, str], Contract]) -> None:
         self._lake = lake
         self._mapping = mapping
         self._contracts = contracts
-        self._books = Books(lake, contracts)
+        self.books = Books(lake, contracts)
         self._splitter = Splitter(lake, mapping)
 
     def file(self, table: str, path: Path, plan: ValidationPlan, *, again: bool = False) -> Receipt | None:
@@ -63,8 +67,8 @@ class Ingest:
         """
         sha256 = file_sha256(path)
         # Become the writer before the books are read: another process may have booked this file a moment ago.
-        self._books.undo_unbooked()
-        earlier = self._books.receipts(self._mapping.source, table)
+        self.books.undo_unbooked()
+        earlier = self.books.receipts(self._mapping.source, table)
         if not again and is_settled(earlier, table, path.name, sha256, self._mapping.sha256):
             return None
         blank = self._blank(table, path, sha256)
@@ -72,7 +76,7 @@ class Ingest:
             content = content_sha256(path)
             if (first := first_with(content, earlier)) is not None:
                 receipt = self._repeated(blank, first)
-                self._books.commit(receipt, {}, earlier)
+                self.books.commit(receipt, {}, earlier)
                 return receipt
             rules = f"{content}/{self._mapping.sha256}/{self._contracts['bronze', table].sha256}"
             batch = replace(blank, content_sha256=content, batch_id=batch_id(self._mapping.source, table, rules))
@@ -120,7 +124,7 @@ class Ingest:
         schema = arrow_schema(self._contracts["bronze", QUARANTINE])
         receipt = replace(blank, outcome="refused", reason=str(error), received=1, quarantined=1)
         whole = pa.Table.from_pylist([row], schema=schema)
-        self._books.commit(receipt, {QUARANTINE: lambda: self._lake.spark.createDataFrame(whole)}, earlier)
+        self.books.commit(receipt, {QUARANTINE: lambda: self._lake.spark.createDataFrame(whole)}, earlier)
         return receipt
 
     def take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
@@ -140,7 +144,7 @@ class Ingest:
             QUARANTINE: lambda: self._broken(receipt, records, row_plan, relation),
             receipt.table_name: lambda: self._accepted(receipt, records),
         }
-        return self._books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
+        return self.books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
 
     def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan, places: pl.DataFrame) -> Receipt:
         """Ingest records that were in quarantine, as one batch; what is still broken stays there.
@@ -151,7 +155,7 @@ class Ingest:
             plan: the rules of their table.
             places: where each line of the relation stands in the quarantine.
         """
-        earlier = self._books.receipts(self._mapping.source, batch.table_name)
+        earlier = self.books.receipts(self._mapping.source, batch.table_name)
         records, _ = self._splitter.split(batch, relation, plan, earlier)
         counted = self._counted(batch, records, earlier)
         moved = counted.accepted + counted.duplicates
@@ -160,10 +164,10 @@ class Ingest:
             lines = [row[LINE] for row in records.filter(IS_GOOD).select(LINE).collect()]
             leaving = places[[line - 1 for line in lines]]
             rows = {
-                QUARANTINE: lambda: self._books.mark(leaving, batch.batch_id),
+                QUARANTINE: lambda: self.books.mark(leaving, batch.batch_id),
                 batch.table_name: lambda: self._accepted(counted, records),
             }
-            return self._books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
+            return self.books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
         return receipt
 
     # ------------------------------------------------------------------ steps

@@ -29,7 +29,7 @@ from resources.formats import fit_columns, require_format
 from resources.locks import file_lock
 from resources.settings import Settings
 from resources.spark import SparkDoor
-from resources.table_files import folder_of, staging_place, table_files
+from resources.table_files import location_of, staging_place, table_files
 from resources.token_keys import require_no_rotation
 
 NOT_FOUND = "TABLE_OR_VIEW_NOT_FOUND"
@@ -118,7 +118,7 @@ class Lake:
     def adopt(self, contract: Contract) -> None:
         """Enter into the catalog the table whose files lie in the warehouse already."""
         self.claim()
-        folder = f"{self.settings.warehouse}/{folder_of(contract.audit_name)}"
+        folder = location_of(self.settings, contract.audit_name)
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {contract.audit_name} USING delta LOCATION '{folder}'")
 
     def stamped(self, provenance: Provenance) -> contextlib.AbstractContextManager[None]:

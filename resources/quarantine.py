@@ -20,7 +20,7 @@ import polars as pl
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from checks.contracts.rule_sql import literal
-from resources.books import PLACE, Books
+from resources.books import PLACE
 from resources.fixes import Fix, Record
 from resources.ingest import Ingest
 from resources.lake import Lake
@@ -63,7 +63,7 @@ class Replay:
         self._mapping = mapping
         self._contracts = contracts
         self._ingest = Ingest(lake, mapping, contracts)
-        self._books = Books(lake, contracts)
+        self._books = self._ingest.books
 
     def table(self, name: str, plan: ValidationPlan, fix: Fix | None = None, fix_sha256: str = "") -> Receipt | None:
         """Replay what one table holds; None when it holds nothing.

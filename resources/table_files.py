@@ -39,6 +39,11 @@ def folder_of(table: str) -> str:
     return table.replace(".", ".db/")
 
 
+def location_of(settings: Settings, table: str) -> str:
+    """Where the files of `schema.name` are, as the server names it."""
+    return f"{settings.warehouse}/{folder_of(table)}"
+
+
 def log_of(table: str) -> str:
     """Where the commits of `schema.name` are."""
     return f"{folder_of(table)}/{LOG}"

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
-from resources.books import Books
 from resources.ingest import Ingest
 from resources.known_keys import KnownKeys
 from resources.lake import Lake
@@ -40,8 +39,8 @@ class TopicIngest:
         self._mapping = mapping
         self._contracts = contracts
         self._topics = topics
-        self._books = Books(lake, contracts)
         self._ingest = Ingest(lake, mapping, contracts)
+        self._books = self._ingest.books
         self._held: dict[str, KnownKeys] = {}
 
     def batches(self, table: str, plan: ValidationPlan, most: int, hold_seconds: float = 0) -> Iterator[Receipt]:

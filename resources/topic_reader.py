@@ -73,7 +73,7 @@ class Coming:
         self._found = found
 
     def taken(self) -> Messages | None:
-        """What was read so far, at least what waits now; None when nothing does.
+        """What was read so far, with at most one more piece of what waits now; None when nothing does.
 
         Raises:
             LostOffsets: the topic does not go on from there. TopicError: the broker does not answer.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
 
 import polars as pl
 import pytest
-from confluent_kafka import Producer
 
 from benchmarks.broker import Broker
 from benchmarks.telemetry import Sender, Traffic, write_lines
@@ -22,15 +20,12 @@ from resources.ingest import Ingest
 from resources.known_keys import KnownKeys
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
-from resources.offsets import LostOffsets, OffsetRange, Position, next_ranges
+from resources.offsets import LostOffsets
 from resources.quarantine import Replay
 from resources.receipts import Receipt
-from resources.records import Text
 from resources.settings import Settings
-from resources.staged_messages import StagedMessages
 from resources.topic_ingest import TopicIngest
-from resources.topic_reader import SMALL_PIECE, TopicReader
-from resources.topics import Reading, TopicError, Topics
+from resources.topics import Topics
 
 pytestmark = pytest.mark.spark
 TOPIC, TABLE = "telemetry", "telemetry_events"
@@ -124,53 +119,6 @@ def test_what_comes_while_the_topic_is_held_is_read_too_and_nothing_after(
             topic.send(messages[20 * len(found) : 20 * len(found) + 20])
             topic.flush()
     assert sum(found) == 40
-
-
-def test_ranges_are_read_whole_however_far_one_partition_is_ahead(
-    lake_settings: Settings, broker: Broker, topic: Sender, monkeypatch: pytest.MonkeyPatch
-):
-    """Nine of ten messages are in one partition, and little of what comes before its turn is kept."""
-    sent: dict[int, list[bytes]] = {0: [], 1: []}
-    producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
-    for number in range(20_000):
-        partition = int(number % 10 == 0)
-        sent[partition].append(b"%d" % number)
-        producer.produce(TOPIC, sent[partition][-1], partition=partition)
-    assert producer.flush(60) == 0
-    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
-    monkeypatch.setattr("resources.topics.PATIENCE_SECONDS", 5.0)
-    with topics.reading(TOPIC) as reading:
-        assert reading.values([OffsetRange(0, 0, 18_000), OffsetRange(1, 0, 0)]) == sent[0]
-        # The whole of the other partition comes before this, and nothing after it.
-        sent[0].append(b"last")
-        producer.produce(TOPIC, b"last", partition=0)
-        assert producer.flush(60) == 0
-        assert reading.values([OffsetRange(0, 18_000, 18_001), OffsetRange(1, 0, 0)]) == [b"last"]
-        assert reading.values([OffsetRange(0, 18_001, 18_001), OffsetRange(1, 0, 2_000)]) == sent[1]
-    held: list[set[int]] = []
-    monkeypatch.setattr("resources.topics.MOST_KEPT", 100)
-    monkeypatch.setattr(Reading, "_hold", watched(Reading._hold, held))
-    state = topics.state(TOPIC)
-    found: dict[int, list[bytes]] = {0: [], 1: []}
-    with topics.reading(TOPIC) as reading:
-        position = None
-        while ranges := next_ranges(position, state, 700):
-            values = reading.values(ranges)
-            for item in ranges:
-                found[item.partition] += values[: item.end - item.first]
-                values = values[item.end - item.first :]
-            position = Position(state.topic_id, {item.partition: item.end for item in ranges}, 1)
-        assert reading.values([OffsetRange(0, 5, 7), OffsetRange(1, 0, 1)]) == [*sent[0][5:7], sent[1][0]]
-    assert found == sent
-    assert any(held)
-
-
-def watched(hold: Callable[[Reading, set[int]], None], told: list[set[int]]) -> Callable[[Reading, set[int]], None]:
-    def watching(self: Reading, partitions: set[int]) -> None:
-        told.append(partitions)
-        hold(self, partitions)
-
-    return watching
 
 
 def test_a_stream_that_keeps_the_keys_counts_what_batches_that_ask_the_table_count(
@@ -272,30 +220,18 @@ def test_a_topic_that_does_not_go_on_is_not_read_until_a_person_accepts_it(
     assert sorted(set(seeds)) == ["1", "3", "4", "5"]
 
 
-def test_what_was_read_before_a_loss_is_a_batch_and_the_loss_stops_the_next(
-    lake_settings: Settings, broker: Broker, topic: Sender, monkeypatch: pytest.MonkeyPatch
+def test_a_table_that_another_process_took_away_between_two_holds_is_made_again(
+    lake: Lake, plan: ValidationPlan, topic: Sender, reader: TopicIngest
 ):
-    """The topic gets a partition after a piece was read ahead."""
-    was_read, add = Event(), StagedMessages.add
-
-    def watched_add(self: StagedMessages, values: Sequence[bytes]) -> None:
-        add(self, values)
-        was_read.set()
-
-    monkeypatch.setattr(StagedMessages, "add", watched_add)
-    messages = Traffic(seed=3, count=SMALL_PIECE, start=START, repeated=0).messages()
+    messages = Traffic(seed=4, count=20, start=START, repeated=0).messages()
     topic.send(messages)
     topic.flush()
-    topics = Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers}))
-    with TopicReader(topics, TOPIC, Text(columns=("event_id",)), most=10_000) as reader:
-        coming = reader.ahead(None, None)
-        assert was_read.wait(60)
-        broker.widen(TOPIC, 3)
-        found = coming.taken()
-        assert found is not None
-        assert sorted(found.records["_raw"]) == sorted(message.decode() for message in messages)
-        with pytest.raises(LostOffsets, match="has got partition 2"):
-            reader.ahead(found.position, None).taken()
+    assert counts(list(reader.batches(TABLE, plan, most=100))) == (20, 20, 0, 0)
+    lake.release()
+    for table in (TABLE, "ingest_ledger"):
+        lake.spark.sql(f"DROP TABLE bronze.{table}")
+    assert counts(list(reader.batches(TABLE, plan, most=100))) == (20, 20, 0, 0)
+    assert bronze(lake).height == 20
 
 
 def test_a_batch_that_was_killed_is_undone_and_read_again(
@@ -320,10 +256,3 @@ def test_a_batch_that_was_killed_is_undone_and_read_again(
     receipts = list(reader.batches(TABLE, plan, most=10_000))
     assert counts(receipts) == (len(messages), 300, 0, len(messages) - 300)
     assert bronze(lake).height == 300
-
-
-def test_a_broker_that_is_gone_and_a_topic_that_is_not_there_are_named(lake_settings: Settings, broker: Broker):
-    with pytest.raises(TopicError, match="no topic nowhere"):
-        Topics(lake_settings.model_copy(update={"kafka_brokers": broker.brokers})).state("nowhere")
-    with pytest.raises(TopicError, match="LIFTLAKE_KAFKA_BROKERS"):
-        Topics(lake_settings.model_copy(update={"kafka_brokers": "127.0.0.1:1"})).state(TOPIC, seconds=1)
