@@ -22,7 +22,7 @@ import psutil
 
 # The calls that commit: (owner, name, what is told of the call's arguments).
 COMMITS: tuple[tuple[str, str, Callable[..., str]], ...] = (
-    ("resources.books.Books", "_append", lambda _, table, __, intent: f"append {table} for {intent.table_name}"),
+    ("resources.books.Books", "_append", lambda _, table, __, receipt: f"append {table} for {receipt.table_name}"),
     ("resources.lake.Lake", "write", lambda _, contract, *__: f"write {contract.published_name}"),
     ("resources.lake.Lake", "publish", lambda _, contract, *__: f"publish {contract.published_name}"),
     ("assets.models.demand", "save_bundle", lambda *_: "bundle"),

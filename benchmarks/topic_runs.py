@@ -36,7 +36,7 @@ from resources.topics import Topics
 
 TOPIC, TABLE = "telemetry", "telemetry_events"
 # As `liftlake topic follow`.
-HOLD_SECONDS = 60.0
+HOLD_SECONDS, EVERY_SECONDS = 60.0, 2.0
 MOST = 200_000
 START = datetime(2017, 12, 5, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def follow(
     plan = compile_plan(to_pandera(load_contracts()["bronze", TABLE]))
     while True:
         is_last = until()
-        for receipt in reader.batches(TABLE, plan, MOST, HOLD_SECONDS):
+        for receipt in reader.batches(TABLE, plan, MOST, HOLD_SECONDS, EVERY_SECONDS):
             then(receipt)
             booked.receipts.append(receipt)
             booked.at.append(time.time())

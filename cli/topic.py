@@ -144,7 +144,8 @@ def batches(opened: Session, table: str | None, idle: float, wait: float) -> Ite
                 followed = features if features is not None and f"bronze.{name}" == EVENTS else None
                 if followed is not None:
                     followed.catch_up()
-                for receipt in reader.batches(name, plans[name], opened.settings.kafka_batch_records, HOLD_SECONDS):
+                most, every = opened.settings.kafka_batch_records, opened.settings.kafka_batch_seconds
+                for receipt in reader.batches(name, plans[name], most, HOLD_SECONDS, every):
                     if followed is not None:
                         followed.add(receipt)
                     yield receipt

@@ -10,7 +10,8 @@ again, the batch is taken back by who writes next and read again (docs/adr/0029)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 from pyspark.sql import DataFrame
@@ -18,7 +19,7 @@ from pyspark.sql import DataFrame
 from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
 from resources.commits import CommittedTwice, commits_between
-from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, undo_of
+from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, require_same_count, undo_of
 from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
 from resources.receipts import Receipt, ledger_row, receipts_of
@@ -27,8 +28,21 @@ from resources.table_files import location_of
 
 # Names a record of the quarantine in its batch; a whole file has no line.
 PLACE = {"batch_id": pl.String, "line_number": pl.Int64}
-# What a batch brings to a table; None where it has changed the table in place.
-Rows = Callable[[], DataFrame | None]
+# The name under which the counts of a batch are observed while its rows are written.
+OBSERVED = "counts"
+Row = dict[str, Any]
+# What a batch, as far as its receipt is known, brings to a table; None where it has changed the table in place.
+Rows = Callable[[Receipt], DataFrame | None]
+# The receipt of a batch from its counts.
+Counted = Callable[[Row], Receipt]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an append did: rows by the table's own count, and what Spark observed of them meanwhile, if it was asked."""
+
+    rows: int
+    observed: Row
 
 
 class Books:
@@ -70,7 +84,7 @@ class Books:
         released = replace(released, received=0, accepted=0, quarantined=-1, duplicates=1, late=0, rows_written=0)
         earlier = self.receipts(released.source, released.table_name)
         place = pl.DataFrame({"batch_id": [refused_batch_id], "line_number": [None]}, schema=PLACE)
-        self.commit(released, {QUARANTINE: lambda: self.mark(place, batch_id)}, earlier)
+        self.commit(released, {QUARANTINE: lambda _: self.mark(place, batch_id)}, earlier)
 
     def mark(self, places: pl.DataFrame, batch_id: str) -> None:
         """Say in the quarantine which batch moves these records out."""
@@ -82,30 +96,45 @@ class Books:
         )
 
     def commit(
-        self, receipt: Receipt, rows: Mapping[str, Rows], earlier: Iterable[Receipt], *, restates: bool = False
-    ) -> Receipt:
+        self, receipt: Receipt, rows: Mapping[str, Rows], earlier: Iterable[Receipt], *, counted: Counted | None = None,
+        restates: bool = False,
+    ) -> Receipt:  # fmt: skip
         """Declare the batch, commit its rows table by table, book it, and withdraw the declaration.
+
+        Args:
+            receipt: of the batch; where it is counted while its rows are written, without counts.
+            rows: what it brings to each table.
+            earlier: the receipts of the table so far.
+            counted: the receipt with its counts, from what was observed of the rows.
+            restates: whether the batch may change other weeks than its own.
 
         Returns:
             The receipt as booked; where the batch restates other weeks than its own, it names them too.
+
+        Raises:
+            CommittedTwice, Miscounted: nothing is booked; whoever writes next takes the batch back.
         """
-        tables = commits_of(receipt, {item.batch_id for item in earlier})
-        if not tables:
+        if not commits_of(receipt, {item.batch_id for item in earlier}):
             return receipt
         home = self._lake.settings.home
-        intent = Intent(receipt.source, receipt.table_name, receipt.batch_id)
-        declare(home, intent)
-        for table in tables[:-1]:
-            frame = rows[table]()
+        declare(home, Intent(receipt.source, receipt.table_name, receipt.batch_id))
+        done: list[str] = []
+        # What follows the rows is known when they are counted.
+        while (table := commits_of(receipt, ())[len(done)]) != LEDGER:
+            frame = rows[table](receipt)
             if frame is not None:
-                self._append(table, frame)
+                written = self._append(table, frame, receipt)
+                receipt = counted(written.observed) if counted and table == receipt.table_name else receipt
+                require_same_count(receipt, table, written.rows)
+            done.append(table)
         booked = with_restated_weeks(self._lake, receipt) if restates else receipt
         line = ledger_row(booked, self._contracts["bronze", LEDGER])
-        self._append(LEDGER, self._lake.spark.createDataFrame(line))
+        self._append(LEDGER, self._lake.spark.createDataFrame(line), booked)
         withdraw(home)
         return booked
 
-    def _append(self, table: str, rows: DataFrame) -> None:
+    def _append(self, table: str, rows: DataFrame, receipt: Receipt) -> Written:
+        """Add what a receipt's batch brings to a table, in one commit."""
         contract = self._contracts["bronze", table]
         if table not in self._seen:
             self._lake.ensure_table(contract)
@@ -113,10 +142,14 @@ class Books:
         files, name, before = self._lake.files, contract.audit_name, self._lake.newest(contract).version
         # By its folder: by its name the catalog would be asked several times.
         place = location_of(self._lake.settings, name)
-        rows.select(*contract.column_names).write.format("delta").mode("append").save(place)
+        frame = rows.select(*contract.column_names)
+        frame.write.format("delta").mode("append").save(place)
         # Nothing makes no commit.
-        commits = len(commits_between(files, name, before, self._lake.newest(contract).version))
-        if commits > 1:
+        commits = commits_between(files, name, before, self._lake.newest(contract).version)
+        if len(commits) > 1:
             raise CommittedTwice(
-                f"{contract.published_name} got {commits} commits of one append; run again to mend it."
+                f"{contract.published_name} got {len(commits)} commits of one append of {receipt.batch_id}; "
+                "run again to mend it."
             )
+        told = dict(frame.executionInfo.flows) if frame.executionInfo else {}
+        return Written(sum(commit.rows_written or 0 for commit in commits), told.get(OBSERVED, {}))

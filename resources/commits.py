@@ -67,10 +67,14 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Commit:
-    """A version of a table. `provenance` is None when it was not written by Liftlake."""
+    """A version of a table. `provenance` is None when it was not written by Liftlake.
+
+    `rows_written` is how many rows it wrote, by its own account; None where it says nothing of that.
+    """
 
     version: int
     provenance: Provenance | None
+    rows_written: int | None = None
 
 
 def newest_commit(files: FileSystem, table: str) -> Commit:
@@ -151,8 +155,8 @@ def _commit(files: FileSystem, table: str, version: int) -> Commit | None:
     about = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     if about.get("operation") in UPKEEP:
         return None
-    text = about.get("userMetadata")
-    return Commit(version, Provenance.from_json(text) if text else None)
+    text, rows = about.get("userMetadata"), about.get("operationMetrics", {}).get("numOutputRows")
+    return Commit(version, Provenance.from_json(text) if text else None, None if rows is None else int(rows))
 
 
 def _actions(files: FileSystem, table: str, version: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ Belongs here: decisions, as pure functions of the ledger's receipts and of the i
 files and tables, or committing (ingest, quarantine).
 
 The ledger is the commit point: a batch that it names was taken, one that it does not name never was. An ingest says
-first what it intends (intents), then commits quarantine, rows, and last the ledger. Whoever writes next undoes what an
+first what it intends (intents), then commits rows, quarantine, and last the ledger. Whoever writes next undoes what an
 intent without a receipt left, before anything is read; so nothing is ever compared with rows that nobody booked, and
 the next attempt may come with another mapping, another contract or another file.
 """
@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from resources.receipts import Outcome, Receipt
 
 LEDGER, QUARANTINE = "ingest_ledger", "quarantine"
+
+
+class Miscounted(RuntimeError):
+    """A table got other rows of a batch than were counted; whoever writes next takes the batch back."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ def first_with(content_sha256: str, receipts: Iterable[Receipt]) -> Receipt | No
 def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
     """The bronze tables that a receipt's batch is committed to, in order; none when the ledger has it already.
 
+    Of a delivery that is not counted yet, its rows come first, whatever follows: it is counted while they are written.
     The quarantine gets the broken records of a file, or the marks of records that a replay moves out.
     """
     if receipt.batch_id in booked:
@@ -62,9 +67,25 @@ def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
     has_rows: dict[Outcome, bool] = {
         "ingested": True, "duplicate": False, "refused": False, "replayed": receipt.accepted > 0, "lost": False,
     }  # fmt: skip
-    first = (QUARANTINE,) if receipt.quarantined else ()
     rows = (receipt.table_name,) if has_rows[receipt.outcome] else ()
-    return (*first, *rows, LEDGER)
+    then = (QUARANTINE,) if receipt.quarantined else ()
+    return (*rows, *then, LEDGER)
+
+
+def require_same_count(receipt: Receipt, table: str, rows: int) -> None:
+    """A batch is counted by Spark as it is written, and what a table got by its log: two counts of one thing.
+
+    Raises:
+        Miscounted: they differ, or the law of the ledger does not hold.
+    """
+    expected = receipt.rows_written if table == receipt.table_name else receipt.quarantined
+    parts = receipt.accepted + receipt.quarantined + receipt.duplicates
+    if expected != rows or (receipt.outcome == "ingested" and receipt.received != parts):
+        raise Miscounted(
+            f"Of {receipt.batch_id} were counted {receipt.received} records received, {receipt.accepted} accepted, "
+            f"{receipt.quarantined} quarantined, {receipt.duplicates} duplicates and {receipt.rows_written} rows; "
+            f"bronze.{table} got {rows}. Nothing is booked; run again to mend it."
+        )
 
 
 def undo_of(intent: Intent | None, booked: Collection[str]) -> Undo | None:

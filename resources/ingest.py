@@ -1,6 +1,6 @@
 """Files into bronze: counted, validated, split, committed once.
 
-Belongs here: the ingest of one file (quarantine, accepted, ledger, in this order). Does not belong here: what a source
+Belongs here: the ingest of one file (accepted, quarantine, ledger, in this order). Does not belong here: what a source
 looks like (mapping), how a file is read (records, staging), what a valid row is (contracts), when to ingest (assets).
 
 The law: received = accepted + quarantined + duplicates, counted in source records. What is committed in which order,
@@ -9,28 +9,28 @@ and what a killed ingest leaves to undo, is decided in delivery_plan.
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql.connect.functions import expr
 
 from checks.contracts.model import Contract
 from checks.contracts.plan import ValidationPlan
 from checks.contracts.rule_sql import literal
 from checks.contracts.spark_schema import arrow_schema
-from resources.books import Books
+from resources.books import OBSERVED, Books, Row, Rows
 from resources.delivery_plan import QUARANTINE, first_with, is_settled
 from resources.lake import Lake
 from resources.layouts import require_known_columns, types_of
 from resources.mapping import SourceMapping
-from resources.projection import flag_column, kind_flag, kind_row
+from resources.projection import flag_column, kind_flag, kind_rows
 from resources.receipts import Receipt, batch_id
 from resources.records import LINE
 from resources.source_bytes import SourceFileError, content_sha256, file_sha256
@@ -39,6 +39,8 @@ from resources.staging import Relation, on_server
 from resources.validation import with_broken_rules
 
 BROKEN = "_broken_rules"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MICROS = "last_event_micros"
 
 
 class Ingest:
@@ -124,11 +126,13 @@ class Ingest:
         schema = arrow_schema(self._contracts["bronze", QUARANTINE])
         receipt = replace(blank, outcome="refused", reason=str(error), received=1, quarantined=1)
         whole = pa.Table.from_pylist([row], schema=schema)
-        self.books.commit(receipt, {QUARANTINE: lambda: self._lake.spark.createDataFrame(whole)}, earlier)
+        self.books.commit(receipt, {QUARANTINE: lambda _: self._lake.spark.createDataFrame(whole)}, earlier)
         return receipt
 
     def take(self, batch: Receipt, relation: Relation, plan: ValidationPlan, earlier: Iterable[Receipt]) -> Receipt:
-        """Split the records of one delivery, commit quarantine and accepted rows, and count.
+        """Split the records of one delivery, commit accepted rows and quarantine, and count.
+
+        The records are counted while the accepted ones are written: they are read and judged once (docs/adr/0031).
 
         Args:
             batch: a receipt without counts.
@@ -139,12 +143,13 @@ class Ingest:
         types = types_of(relation.layout)
         batch = replace(batch, file_columns=list(relation.columns), file_column_types=types)
         records, row_plan = self._splitter.split(batch, relation, plan, earlier)
-        receipt = self._counted(batch, records, earlier)
-        rows = {
-            QUARANTINE: lambda: self._broken(receipt, records, row_plan, relation),
-            receipt.table_name: lambda: self._accepted(receipt, records),
+        watched = records.observe(OBSERVED, *(expr(count) for count in self._counts(batch, earlier)))
+        rows: dict[str, Rows] = {
+            batch.table_name: lambda _: self._accepted(batch, watched),
+            QUARANTINE: lambda receipt: self._broken(receipt, records, row_plan, relation),
         }
-        return self.books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
+        restates = self._restates(batch, earlier)
+        return self.books.commit(batch, rows, earlier, counted=lambda row: self._counted(batch, row), restates=restates)
 
     def replay(self, batch: Receipt, relation: Relation, plan: ValidationPlan, places: pl.DataFrame) -> Receipt:
         """Ingest records that were in quarantine, as one batch; what is still broken stays there.
@@ -157,15 +162,15 @@ class Ingest:
         """
         earlier = self.books.receipts(self._mapping.source, batch.table_name)
         records, _ = self._splitter.split(batch, relation, plan, earlier)
-        counted = self._counted(batch, records, earlier)
-        moved = counted.accepted + counted.duplicates
-        receipt = replace(counted, outcome="replayed", received=0, quarantined=-moved)
+        found = self._counted(batch, records.selectExpr(*self._counts(batch, earlier)).collect()[0].asDict())
+        moved = found.accepted + found.duplicates
+        receipt = replace(found, outcome="replayed", received=0, quarantined=-moved)
         if moved:
             lines = [row[LINE] for row in records.filter(IS_GOOD).select(LINE).collect()]
             leaving = places[[line - 1 for line in lines]]
-            rows = {
-                QUARANTINE: lambda: self.books.mark(leaving, batch.batch_id),
-                batch.table_name: lambda: self._accepted(counted, records),
+            rows: dict[str, Rows] = {
+                QUARANTINE: lambda _: self.books.mark(leaving, batch.batch_id),
+                batch.table_name: lambda _: self._accepted(batch, records),
             }
             return self.books.commit(receipt, rows, earlier, restates=self._restates(receipt, earlier))
         return receipt
@@ -175,8 +180,8 @@ class Ingest:
         """Whether a batch may change other weeks than its own; the first batch of a table has no others."""
         return receipt.table_name == "pos_lines" and any(item.accepted for item in earlier)
 
-    def _counted(self, batch: Receipt, records: DataFrame, earlier: Iterable[Receipt]) -> Receipt:
-        """All counts of the file in one scan."""
+    def _counts(self, batch: Receipt, earlier: Iterable[Receipt]) -> list[str]:
+        """SQL aggregates of the records of a batch, by the names that `_counted` knows."""
         rules = self._mapping.tables[batch.table_name]
         accepted = f"{IS_GOOD} AND NOT {IS_REPEAT}"
         kinds = [f"CAST({kind_flag(label)} AS INT)" for label in rules.explode.kinds] if rules.explode else ["1"]
@@ -187,25 +192,27 @@ class Ingest:
             watermark = newest - timedelta(days=rules.late_after_days)
             # As a decimal: of a query with another time in it Spark makes other Java code, and compiles it for a batch.
             is_late = f"CAST(unix_seconds(event_at) AS DECIMAL(20, 0)) - {watermark.timestamp() // 1:.0f}BD < 0"
-        row = (
-            records.selectExpr(
-                "COUNT(*) AS received",
-                f"COUNT_IF({accepted}) AS accepted",
-                f"COUNT_IF(NOT {IS_GOOD}) AS quarantined",
-                f"COUNT_IF({IS_GOOD} AND {IS_REPEAT}) AS duplicates",
-                f"COUNT_IF({accepted} AND {is_late}) AS late",
-                f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
-                f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
-                f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week_start_date",
-                f"MAX(CASE WHEN {accepted} THEN event_at END) AS last_event_at",
-                *(f"COUNT_IF({flag_column(index)}) AS {flag_column(index)}" for index in range(len(rules.flags))),
-            )
-            # Rows collected otherwise have times without a zone, by the clock of this machine.
-            .toArrow()
-            .to_pylist()[0]
-        )
-        flags = {name: row.pop(flag_column(index)) for index, name in enumerate(rules.flags)}
-        return replace(batch, **row, flag_counts=json.dumps(flags, sort_keys=True))
+        return [
+            "COUNT(*) AS received",
+            f"COUNT_IF({accepted}) AS accepted",
+            f"COUNT_IF(NOT {IS_GOOD}) AS quarantined",
+            f"COUNT_IF({IS_GOOD} AND {IS_REPEAT}) AS duplicates",
+            f"COUNT_IF({accepted} AND {is_late}) AS late",
+            f"COALESCE(SUM(CASE WHEN {accepted} THEN {' + '.join(kinds)} END), 0) AS rows_written",
+            f"MIN(CASE WHEN {accepted} THEN {week} END) AS first_week_start_date",
+            f"MAX(CASE WHEN {accepted} THEN {week} END) AS last_week_start_date",
+            # As a number: a time comes back without a zone, by the clock of this machine.
+            f"UNIX_MICROS(MAX(CASE WHEN {accepted} THEN event_at END)) AS {LAST_MICROS}",
+            *(f"COUNT_IF({flag_column(index)}) AS {flag_column(index)}" for index in range(len(rules.flags))),
+        ]
+
+    def _counted(self, batch: Receipt, row: Row) -> Receipt:
+        """The receipt of a batch with what its `_counts` are."""
+        told, flags = dict(row), self._mapping.tables[batch.table_name].flags
+        counts = {name: told.pop(flag_column(index)) for index, name in enumerate(flags)}
+        micros = told.pop(LAST_MICROS)
+        last = None if micros is None else EPOCH + timedelta(microseconds=micros)
+        return replace(batch, **told, last_event_at=last, flag_counts=json.dumps(counts, sort_keys=True))
 
     def _broken(self, receipt: Receipt, records: DataFrame, plan: ValidationPlan, relation: Relation) -> DataFrame:
         """The records that break a blocking rule, as rows of the quarantine."""
@@ -225,16 +232,9 @@ class Ingest:
             "CAST(NULL AS STRING) AS replayed_by",
         )
 
-    def _accepted(self, receipt: Receipt, records: DataFrame) -> DataFrame:
+    def _accepted(self, batch: Receipt, records: DataFrame) -> DataFrame:
         """The rows of the accepted records: one per record, or one per record and kind."""
-        if receipt.accepted < receipt.received:
-            records = records.filter(f"{IS_GOOD} AND NOT {IS_REPEAT}")
-        columns = self._contracts["bronze", receipt.table_name].column_names
-        explode = self._mapping.tables[receipt.table_name].explode
-        if explode is None:
-            return records.select(*columns)
-        parts = [
-            records.filter(kind_flag(label)).selectExpr("*", *kind_row(explode, label)).select(*columns)
-            for label in explode.kinds
-        ]
-        return functools.reduce(lambda left, right: left.unionAll(right), parts)
+        accepted = records.filter(f"{IS_GOOD} AND NOT {IS_REPEAT}")
+        explode = self._mapping.tables[batch.table_name].explode
+        rows = accepted.selectExpr("*", kind_rows(explode)) if explode else accepted
+        return rows.select(*self._contracts["bronze", batch.table_name].column_names)

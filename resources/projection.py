@@ -92,9 +92,11 @@ def kind_columns(explode: Explode) -> list[str]:
     ]
 
 
-def kind_row(explode: Explode, label: str) -> list[str]:
-    """SQL select items of the columns that a row gets from its kind."""
+def kind_rows(explode: Explode) -> str:
+    """SQL that makes of a record one row per kind that it is of, with the columns that it gets from that kind."""
     names = sorted({name for kind in explode.kinds.values() for name in kind.columns})
-    own = explode.kinds[label].columns
-    values = [f"{f'_{label}_{name}' if name in own else 'NULL'} AS {name}" for name in names]
-    return [f"'{label}' AS {explode.column}", *values]
+    kinds = []
+    for label, kind in explode.kinds.items():
+        values = ", ".join(f"'{name}', {f'_{label}_{name}' if name in kind.columns else 'NULL'}" for name in names)
+        kinds.append(f"IF({kind_flag(label)}, named_struct('{explode.column}', '{label}', {values}), NULL)")
+    return f"inline(filter(array({', '.join(kinds)}), kind -> kind IS NOT NULL))"

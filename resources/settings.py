@@ -58,6 +58,7 @@ class Settings(BaseModel):
     kafka_brokers: str | None = None
     kafka_config: Path | None = None
     kafka_batch_records: int = Field(default=100_000, ge=1)
+    kafka_batch_seconds: float = Field(default=2, ge=0)
     events_topic: str | None = None
     events_webhook: SecretStr | None = None
     spark_port: int = Field(default=0, ge=0, le=65535)
@@ -134,6 +135,7 @@ _VARIABLES: Mapping[str, str] = {
     "LIFTLAKE_KAFKA_BROKERS": "kafka_brokers",
     "LIFTLAKE_KAFKA_CONFIG": "kafka_config",
     "LIFTLAKE_KAFKA_BATCH_RECORDS": "kafka_batch_records",
+    "LIFTLAKE_KAFKA_BATCH_SECONDS": "kafka_batch_seconds",
     "LIFTLAKE_EVENTS_TOPIC": "events_topic",
     "LIFTLAKE_EVENTS_WEBHOOK": "events_webhook",
     "LIFTLAKE_SPARK_PORT": "spark_port",

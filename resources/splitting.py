@@ -56,9 +56,7 @@ class Splitter:
         row_plan = with_record_rules(plan.restricted_to(frozenset(mapped.columns)), rules, is_text=relation.is_text)
         judged = mapped.selectExpr("*", f"({good_row(row_plan)}) AS {IS_GOOD}")
         repeats = self._repeats(batch, judged, relation, earlier)
-        marked = self._marked(judged, repeats).drop(PAYLOAD, PAYLOAD_HASH)
-        # A small batch is judged once and kept by the server; a large one again for every use, which takes no memory.
-        return marked.localCheckpoint() if relation.records <= FEW_RECORDS else marked, row_plan
+        return self._marked(judged, repeats).drop(PAYLOAD, PAYLOAD_HASH), row_plan
 
     def with_payloads(self, records: DataFrame, relation: Relation, count: int) -> DataFrame:
         """So many of the records, each with what was delivered of it, read once more."""

@@ -43,10 +43,13 @@ class TopicIngest:
         self._books = self._ingest.books
         self._held: dict[str, KnownKeys] = {}
 
-    def batches(self, table: str, plan: ValidationPlan, most: int, hold_seconds: float = 0) -> Iterator[Receipt]:
+    def batches(
+        self, table: str, plan: ValidationPlan, most: int, hold_seconds: float = 0, every_seconds: float = 0
+    ) -> Iterator[Receipt]:
         """Ingest what the topic of a table holds now, in batches of at most about `most` offsets.
 
-        For `hold_seconds` what comes meanwhile is ingested too; nobody else can write as long as something waits.
+        For `hold_seconds` what comes meanwhile is ingested too, but for full batches one every so many seconds; nobody
+        else can write as long as something waits.
 
         Yields:
             The receipt of each batch, once it is booked.
@@ -61,7 +64,9 @@ class TopicIngest:
         limit = None if hold_seconds else self.state(table)
         with TopicReader(self._topics, self.topic_of(table), self._mapping.tables[table].text, most) as reader:
             coming = reader.ahead(position_of(receipts), limit)
-            while (messages := coming.taken()) is not None:
+            due = 0.0
+            while (messages := coming.taken(due)) is not None:
+                due = time.monotonic() + every_seconds if hold_seconds else 0.0
                 if limit is None and time.monotonic() >= until:
                     limit = messages.state
                 coming = reader.ahead(messages.position, limit)

@@ -9,8 +9,9 @@ already.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,12 +73,15 @@ class Coming:
         self._wanted = wanted
         self._found = found
 
-    def taken(self) -> Messages | None:
+    def taken(self, not_before: float = 0) -> Messages | None:
         """What was read so far, with at most one more piece of what waits now; None when nothing does.
+
+        Before that moment of `time.monotonic()` only a full batch is taken.
 
         Raises:
             LostOffsets: the topic does not go on from there. TopicError: the broker does not answer.
         """
+        wait([self._found], max(0.0, not_before - time.monotonic()))
         self._wanted.set()
         return self._found.result()
 

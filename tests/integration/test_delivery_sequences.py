@@ -24,6 +24,7 @@ from resources.inventory import ledger_counts
 from resources.lake import Lake
 from resources.mapping import load_mapping
 from resources.quarantine import Replay
+from resources.receipts import Receipt
 from tests.integration.test_text_ingest import CORNER, HEADER
 from tests.property.delivery_machine import TABLE, Books, DeliveryMachine, File, Kill, sequences
 
@@ -84,10 +85,11 @@ class RealLake:
     def _until(self, kill: Kill, work: object) -> bool:
         append, mark = books.Books._append, books.Books.mark
 
-        def dying_append(self: books.Books, table: str, rows: DataFrame) -> None:
-            append(self, table, rows)
+        def dying_append(self: books.Books, table: str, rows: DataFrame, receipt: Receipt) -> books.Written:
+            written = append(self, table, rows, receipt)
             if table == kill:
                 raise KeyboardInterrupt
+            return written
 
         def dying_mark(self: books.Books, places: pl.DataFrame, batch_id: str) -> None:
             mark(self, places, batch_id)

@@ -16,11 +16,12 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
-from resources.books import Books
+from resources.books import Books, Written
 from resources.commits import CommittedTwice
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
+from resources.receipts import Receipt
 from resources.source_bytes import SourceFileError
 
 pytestmark = pytest.mark.spark
@@ -116,6 +117,19 @@ def test_a_record_of_two_kinds_counts_once_and_gives_two_rows(lake, contracts, m
     assert held.rows() == [("display", "3"), ("display", "9"), ("mailer", "A"), ("mailer", "D")]
 
 
+def test_a_delivery_of_which_nothing_can_be_good_is_in_the_books(lake, contracts, mapping, tmp_path: Path):
+    """Spark knows so from the mapping, and looks at no record to write none."""
+    receipts([1, 2]).write_parquet(tmp_path / "transactions.parquet")
+    lines = mapping.tables["pos_lines"]
+    columns = {**lines.columns, "quantity_units": "CAST(NULL AS DECIMAL(18,4))"}
+    tables = {**mapping.tables, "pos_lines": lines.model_copy(update={"columns": columns})}
+    ingest = Ingest(lake, mapping.model_copy(update={"tables": tables}), contracts)
+    receipt = ingest.file("pos_lines", tmp_path / "transactions.parquet", plan_of(contracts, "pos_lines"))
+    assert counts(receipt) == (2, 0, 2, 0)
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 0
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.quarantine")["n"][0] == 2
+
+
 @pytest.fixture
 def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextManager[None]]:
     """Inside the block the process dies as soon as the named table is committed."""
@@ -123,10 +137,11 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractConte
 
     @contextmanager
     def killed(table: str) -> Iterator[None]:
-        def dying(self: Books, name: str, rows: DataFrame) -> None:
-            append(self, name, rows)
+        def dying(self: Books, name: str, rows: DataFrame, receipt: Receipt) -> Written:
+            written = append(self, name, rows, receipt)
             if name == table:
                 raise KeyboardInterrupt
+            return written
 
         with monkeypatch.context() as patched:
             patched.setattr(Books, "_append", dying)
@@ -184,6 +199,7 @@ def test_the_next_attempt_may_come_with_other_rules(lake, contracts, mapping, tm
     path = tmp_path / "transactions.parquet"
     pl.concat([receipts([1, 2]), receipts([3], quantity=-1)]).write_parquet(path)
     plan = plan_of(contracts, "pos_lines")
+    lake.ensure_table(contracts["bronze", "quarantine"])
     with kill_after(table):
         Ingest(lake, mapping, contracts).file("pos_lines", path, plan)
     lines = mapping.tables["pos_lines"]

@@ -16,7 +16,7 @@ from checks.contracts.loader import load_contracts
 from checks.contracts.model import Contract
 from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
-from resources.books import Books
+from resources.books import Books, Written
 from resources.ingest import Ingest
 from resources.inventory import content_digest
 from resources.lake import Lake
@@ -214,9 +214,10 @@ def test_a_replay_that_was_killed_is_made_good_by_the_next(
         if table == last_commit:
             raise KeyboardInterrupt
 
-    def dying_append(self: Books, table: str, rows: DataFrame) -> None:
-        append(self, table, rows)
+    def dying_append(self: Books, table: str, rows: DataFrame, receipt: Receipt) -> Written:
+        written = append(self, table, rows, receipt)
         killed_by(table)
+        return written
 
     def dying_mark(self: Books, places: pl.DataFrame, batch_id: str) -> None:
         mark(self, places, batch_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event, Timer
+from time import monotonic
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -133,3 +134,20 @@ def test_a_broker_that_is_gone_and_a_topic_that_is_not_there_are_named(lake_sett
         topics.state("nowhere")
     with pytest.raises(TopicError, match="LIFTLAKE_KAFKA_BROKERS"):
         Topics(lake_settings.model_copy(update={"kafka_brokers": "127.0.0.1:1"})).state(TOPIC, seconds=1)
+
+
+def test_until_its_time_comes_a_batch_grows_and_only_a_full_one_is_taken(broker: Broker, topics: Topics):
+    sent = [b'{"a": "%d"}' % number for number in range(SMALL_PIECE)]
+    send(broker, {0: sent})
+    with TopicReader(topics, TOPIC, Text(columns=("a",)), SMALL_PIECE) as reader:
+        full = reader.ahead(None, None).taken(not_before=monotonic() + 3_600)
+        assert full is not None
+        send(broker, {0: [b'{"a": "early"}']})
+        coming, due = reader.ahead(full.position, None), monotonic() + 2
+        later = Timer(0.5, send, (broker, {0: [b'{"a": "late"}']}))
+        later.start()
+        grown = coming.taken(due)
+        later.join()
+    assert monotonic() >= due
+    assert grown is not None
+    assert grown.records["a"].to_list() == ["early", "late"]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from resources.delivery_plan import LEDGER, QUARANTINE, Intent, Undo, commits_of, first_with, is_settled, undo_of
+import pytest
+
+from resources.delivery_plan import (
+    LEDGER,
+    QUARANTINE,
+    Intent,
+    Miscounted,
+    Undo,
+    commits_of,
+    first_with,
+    is_settled,
+    require_same_count,
+    undo_of,
+)
 from resources.receipts import Receipt
 
 TAKEN = Receipt(
@@ -29,12 +42,27 @@ def test_content_that_was_refused_is_no_first_delivery():
 
 
 def test_the_ledger_comes_last_and_books_a_batch_once():
-    assert commits_of(TAKEN, ()) == (QUARANTINE, "pos_lines", LEDGER)
+    assert commits_of(TAKEN, ()) == ("pos_lines", QUARANTINE, LEDGER)
     assert commits_of(replace(TAKEN, quarantined=0), ()) == ("pos_lines", LEDGER)
     assert commits_of(replace(TAKEN, outcome="duplicate", quarantined=0), ()) == (LEDGER,)
     assert commits_of(REFUSED, ()) == (QUARANTINE, LEDGER)
     assert commits_of(replace(TAKEN, outcome="replayed", accepted=0, quarantined=-1), ()) == (QUARANTINE, LEDGER)
     assert commits_of(TAKEN, {"b"}) == ()
+
+
+def test_what_a_batch_commits_next_is_the_same_before_and_after_it_is_counted():
+    blank = replace(TAKEN, received=0, accepted=0, quarantined=0, duplicates=0, rows_written=0)
+    assert commits_of(blank, ())[0] == commits_of(TAKEN, ())[0] == "pos_lines"
+
+
+def test_a_batch_is_booked_only_as_it_was_written():
+    require_same_count(TAKEN, "pos_lines", 2)
+    require_same_count(TAKEN, QUARANTINE, 1)
+    for table, rows in (("pos_lines", 1), (QUARANTINE, 2)):
+        with pytest.raises(Miscounted, match=f"bronze.{table} got {rows}. Nothing is booked"):
+            require_same_count(TAKEN, table, rows)
+    with pytest.raises(Miscounted, match="4 records received"):
+        require_same_count(replace(TAKEN, received=4), "pos_lines", 2)
 
 
 def test_only_what_was_not_booked_is_undone():

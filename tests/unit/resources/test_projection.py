@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from resources.mapping import load_mapping
-from resources.projection import kind_columns, kind_row, record_projection
+from resources.projection import record_projection
 from tests.unit.resources.test_mapping import shop
 
 
@@ -30,19 +30,6 @@ def test_business_weeks_follow_the_zone_of_the_source():
             f"SELECT CAST(date_trunc('week', timezone('America/New_York', TIMESTAMPTZ '{instant}+00')) AS DATE)"
         ).fetchall()
         assert found == [(expected,)]
-
-
-def test_a_record_may_be_several_kinds():
-    explode = load_mapping("completejourney").tables["promotions"].explode
-    assert explode is not None
-    rows = duckdb.sql(
-        f"WITH mapped AS (SELECT {', '.join(kind_columns(explode))} FROM (VALUES ('9', 'A'), ('0', 'D'), ('3', '0')) "
-        "AS raw (display_location, mailer_location)) "
-        + " UNION ALL ".join(
-            f"SELECT {', '.join(kind_row(explode, kind))} FROM mapped WHERE _is_{kind}" for kind in explode.kinds
-        )
-    ).fetchall()
-    assert sorted(rows) == [("display", "3"), ("display", "9"), ("mailer", "A"), ("mailer", "D")]
 
 
 def test_a_plan_is_known_before_its_week():
