@@ -19,8 +19,9 @@ from benchmarks.side_by_side import throwaway_lake
 from benchmarks.topic_runs import TOPIC, Booked, ages_of, follow, lines_of, reader_of, rows_of, send
 
 RATE_PER_SECOND, SECONDS, BYTES_EACH, PARTITIONS = 20_000, 60, 1_000, 2
-# What is measured is a stream that has been running: half a minute like the measured one goes before it.
-WARM_UP_SECONDS = 30
+# What is measured is a stream that has been running: two minutes like the measured one go before it, in which Java
+# compiles what it runs often.
+WARM_UP_SECONDS = 120
 LAW = ("received", "accepted", "quarantined", "duplicates")
 
 

@@ -72,8 +72,13 @@ def _written_plainly(raw: bytes) -> dict[str, Any] | None:
         again = orjson.dumps(found)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
-    same = again == raw or again.translate(None, WHITE_SPACE) == raw.translate(None, WHITE_SPACE)
-    return found if same and isinstance(found, dict) else None
+    return found if isinstance(found, dict) and (again == raw or _differ_by_space(again, raw)) else None
+
+
+def _differ_by_space(again: bytes, raw: bytes) -> bool:
+    """Whether two texts are one but for white space. Mostly the one written again has none."""
+    plain = raw.translate(None, WHITE_SPACE)
+    return again == plain or again.translate(None, WHITE_SPACE) == plain
 
 
 def _spelled(found: Mapping[str, Any]) -> str | None:

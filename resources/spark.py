@@ -53,9 +53,6 @@ class SparkDoor:
             with answering(self._settings):
                 self._session = self._opened(url)
             self._url = url
-        # What the server keeps of a frame (a checkpoint) PySpark gives to the thread's active session, which stays the
-        # first of the process, be it dead or of another lake.
-        SparkSession._active_session.session = self._session  # noqa: SLF001  there is no other way
         return self._session
 
     def _opened(self, url: str) -> SparkSession:

@@ -45,6 +45,11 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.connect.grpc.binding.address": LOOPBACK,
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
+        # What a page of Spark's own would show of past queries: plans of many rules are long texts.
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.ui.retainedJobs": "50",
+        "spark.ui.retainedStages": "50",
+        "spark.ui.retainedTasks": "1000",
         "spark.local.dir": str(state / "scratch"),
         "spark.sql.warehouse.dir": settings.warehouse,
         "spark.sql.catalogImplementation": "hive",
@@ -95,6 +100,8 @@ def java_command(settings: Settings, properties: Mapping[str, str]) -> list[str]
         "-XX:+UseParallelGC",
         # Spark loads 45,000 classes. From its small default Java collects all garbage each time it makes room for more.
         "-XX:MetaspaceSize=384m",
+        # Each time a sixth of the default is filled with compiled code, Java collects all garbage, and compiles again.
+        "-XX:ReservedCodeCacheSize=512m",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:+IgnoreUnrecognizedVMOptions",
         "--enable-native-access=ALL-UNNAMED",
