@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from checks.contracts.model import Contract
+from resources.archives import extract_files
 from resources.commits import Provenance
 from resources.lake import Lake
 from resources.settings import Settings
@@ -87,7 +88,7 @@ def unpack(settings: Settings, source: Path) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
+            extract_files(archive, folder)
     except (OSError, tarfile.TarError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ArchiveError(f"{source} cannot be unpacked: {error}.") from error

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from resources.archives import extract_files
 from resources.settings import PROJECT_ROOT
 
 CONTRACTS = "checks/contracts"
@@ -31,7 +32,7 @@ def contracts_at(revision: str, root: Path = PROJECT_ROOT) -> Iterator[Path]:
     archive = _git(root, "archive", "--format=tar", commit, "--", CONTRACTS)
     with TemporaryDirectory() as scratch:
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(scratch, filter="data")
+            extract_files(files, Path(scratch))
         yield Path(scratch) / CONTRACTS
 
 

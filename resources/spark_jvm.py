@@ -61,6 +61,8 @@ def server_properties(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(2 * settings.threads),
         "spark.databricks.delta.snapshotPartitions": "2",
+        # By default pages are of 64 MB: a join with ten rows takes one, and keeps it until Java collects all garbage.
+        "spark.buffer.pageSize": "2m",
         # VACUUM lists a table in so many tasks; by default in 10,000.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         **LOGS,

@@ -18,8 +18,15 @@ pytestmark = pytest.mark.spark
 def history(lake: Lake, table: str) -> list[Commit]:
     """The versions of a table that changed rows, newest first, as Delta says them."""
     found = lake.spark.sql(f"DESCRIBE HISTORY {table}").collect()
-    made = [(row["version"], row["userMetadata"]) for row in found if row["operation"] not in UPKEEP]
-    return [Commit(version, Provenance.from_json(text) if text else None) for version, text in made]
+    return [
+        Commit(
+            row["version"],
+            Provenance.from_json(row["userMetadata"]) if row["userMetadata"] else None,
+            int(row["operationMetrics"]["numOutputRows"]) if "numOutputRows" in row["operationMetrics"] else None,
+        )
+        for row in found
+        if row["operation"] not in UPKEEP
+    ]
 
 
 def test_the_log_says_what_the_history_says(lake: Lake):
