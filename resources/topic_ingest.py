@@ -66,8 +66,9 @@ class TopicIngest:
             coming = reader.ahead(position_of(receipts), limit)
             due = 0.0
             while (messages := coming.taken(due)) is not None:
-                due = time.monotonic() + every_seconds if hold_seconds else 0.0
-                if limit is None and time.monotonic() >= until:
+                now = time.monotonic()
+                due = now + every_seconds if hold_seconds else 0.0
+                if limit is None and now >= until:
                     limit = messages.state
                 coming = reader.ahead(messages.position, limit)
                 # Now and then a batch: the table is asked. One after the other: its keys are kept.

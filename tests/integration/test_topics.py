@@ -106,11 +106,10 @@ def test_a_topic_brings_the_rows_that_a_file_of_its_messages_brings(
 def test_what_comes_while_the_topic_is_held_is_read_too_and_nothing_after(
     contracts: Contracts, plan: ValidationPlan, topic: Sender, reader: TopicIngest, monkeypatch: pytest.MonkeyPatch
 ):
-    """A clock that jumps past the hold after the second batch: the third ends where the topic ended for the second."""
-    clock = iter([0.0, 1.0, 100.0, 100.0, 100.0])
-    monkeypatch.setattr("resources.topic_ingest.time.monotonic", lambda: next(clock))
+    """A clock that jumps past the hold after the first batch: the third ends where the topic ended for the second."""
+    found: list[int] = []
+    monkeypatch.setattr("resources.topic_ingest.time.monotonic", lambda: 100.0 if found else 0.0)
     messages = Traffic(seed=8, count=60, start=START, repeated=0).messages()
-    found = []
     topic.send(messages[:20])
     topic.flush()
     for receipt in reader.batches(TABLE, plan, most=20, hold_seconds=60):
