@@ -55,7 +55,6 @@ def test_after_a_kill_the_same_door_leads_to_a_new_server_and_the_same_rows(own:
     psutil.Process(killed.pid).wait(10) if psutil.pid_exists(killed.pid) else None
     rows = door.session().table("kept.numbers")
     assert [row["number"] for row in rows.collect()] == [7]
-    assert [row["number"] for row in rows.collect()] == [7]
     assert spark_server.ensure(own).pid != killed.pid
     door.close()
 
@@ -65,7 +64,6 @@ def test_a_remote_is_used_and_nothing_local_starts(own: Settings, tmp_path: Path
     settings = throwaway_settings(tmp_path).model_copy(update={"spark_remote": elsewhere.url})
     door = SparkDoor(settings)
     rows = door.session().table("kept.numbers")
-    assert [row["number"] for row in rows.collect()] == [7]
     assert [row["number"] for row in rows.collect()] == [7]
     assert spark_server.running(settings) is None
     assert not spark_server.state_folder(settings).exists()

@@ -106,7 +106,7 @@ def test_a_topic_brings_the_rows_that_a_file_of_its_messages_brings(
 def test_what_comes_while_the_topic_is_held_is_read_too_and_nothing_after(
     contracts: Contracts, plan: ValidationPlan, topic: Sender, reader: TopicIngest, monkeypatch: pytest.MonkeyPatch
 ):
-    """A clock that jumps past the hold after the first batch: the third ends where the topic ended for the second."""
+    """A clock that jumps past the hold after the first batch: what comes after the second was read waits."""
     found: list[int] = []
     monkeypatch.setattr("resources.topic_ingest.time.monotonic", lambda: 100.0 if found else 0.0)
     messages = Traffic(seed=8, count=60, start=START, repeated=0).messages()
