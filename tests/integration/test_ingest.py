@@ -18,6 +18,7 @@ from checks.contracts.pandera_schema import to_pandera
 from checks.contracts.plan import ValidationPlan, compile_plan
 from resources.books import Books, Written
 from resources.commits import CommittedTwice
+from resources.delivery_plan import Miscounted
 from resources.ingest import Ingest
 from resources.lake import Lake
 from resources.mapping import SourceMapping, load_mapping
@@ -191,6 +192,24 @@ def test_an_append_that_was_asked_for_twice_is_taken_back(
     assert counts(ingest.file("pos_lines", path, plan)) == (3, 2, 1, 0)
     for name, rows in (("pos_lines", 2), ("quarantine", 1), ("ingest_ledger", 1)):
         assert lake.query(f"SELECT COUNT(*) AS n FROM bronze.{name}")["n"][0] == rows
+
+
+def test_a_batch_that_has_other_rows_than_were_counted_is_not_booked_and_taken_back(
+    lake, contracts, mapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "transactions.parquet"
+    receipts([1, 2]).write_parquet(path)
+    ingest, plan, accepted = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines"), Ingest._accepted
+
+    def losing(self: Ingest, batch: Receipt, records: DataFrame) -> DataFrame:
+        return accepted(self, batch, records).filter("transaction_id <> '2'")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ingest, "_accepted", losing)
+        with pytest.raises(Miscounted, match="2 rows; bronze.pos_lines got 1"):
+            ingest.file("pos_lines", path, plan)
+    assert counts(ingest.file("pos_lines", path, plan)) == (2, 2, 0, 0)
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
 
 
 @pytest.mark.parametrize("table", ["quarantine", "pos_lines"])
