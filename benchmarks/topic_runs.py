@@ -30,13 +30,14 @@ from resources.lake import Lake
 from resources.mapping import load_mapping
 from resources.offsets import parse_range
 from resources.receipts import Receipt
-from resources.settings import PROJECT_ROOT
+from resources.settings import PROJECT_ROOT, Settings
 from resources.topic_ingest import TopicIngest
 from resources.topics import Topics
 
 TOPIC, TABLE = "telemetry", "telemetry_events"
 # As `liftlake topic follow`.
-HOLD_SECONDS, EVERY_SECONDS = 60.0, 2.0
+HOLD_SECONDS: float = 60
+EVERY_SECONDS: float = Settings.model_fields["kafka_batch_seconds"].default
 MOST = 200_000
 START = datetime(2017, 12, 5, tzinfo=UTC)
 
