@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from checks.contracts.model import Contract
 from checks.contracts.rule_sql import literal
 from resources.commits import CommittedTwice, commits_between
-from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, require_same_count, undo_of
+from resources.delivery_plan import LEDGER, QUARANTINE, Intent, commits_of, require_counts, require_same_count, undo_of
 from resources.intents import declare, declared, withdraw
 from resources.lake import Lake
 from resources.receipts import Receipt, ledger_row, receipts_of
@@ -124,7 +124,9 @@ class Books:
             frame = rows[table](receipt)
             if frame is not None:
                 written = self._append(table, frame, receipt)
-                receipt = counted(written.observed) if counted and table == receipt.table_name else receipt
+                if counted and table == receipt.table_name:
+                    require_counts(receipt, written.observed)
+                    receipt = counted(written.observed)
                 require_same_count(receipt, table, written.rows)
             done.append(table)
         booked = with_restated_weeks(self._lake, receipt) if restates else receipt

@@ -11,7 +11,7 @@ the next attempt may come with another mapping, another contract or another file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from resources.receipts import Outcome, Receipt
@@ -70,6 +70,14 @@ def commits_of(receipt: Receipt, booked: Collection[str]) -> tuple[str, ...]:
     rows = (receipt.table_name,) if has_rows[receipt.outcome] else ()
     then = (QUARANTINE,) if receipt.quarantined else ()
     return (*rows, *then, LEDGER)
+
+
+def require_counts(receipt: Receipt, observed: Mapping[str, object]) -> None:
+    """Raises Miscounted: Spark wrote a batch, and told nothing of what it counted meanwhile."""
+    if not observed:
+        raise Miscounted(
+            f"{receipt.batch_id} was written, and Spark sent no counts of it. Nothing is booked; run again to mend it."
+        )
 
 
 def require_same_count(receipt: Receipt, table: str, rows: int) -> None:

@@ -212,6 +212,20 @@ def test_a_batch_that_has_other_rows_than_were_counted_is_not_booked_and_taken_b
     assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
 
 
+def test_a_batch_whose_counts_did_not_come_is_not_booked_and_taken_back(
+    lake, contracts, mapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "transactions.parquet"
+    receipts([1, 2]).write_parquet(path)
+    ingest, plan = Ingest(lake, mapping, contracts), plan_of(contracts, "pos_lines")
+    with monkeypatch.context() as patched:
+        patched.setattr("pyspark.sql.connect.dataframe.DataFrame.observe", lambda frame, *_: frame)
+        with pytest.raises(Miscounted, match="no counts"):
+            ingest.file("pos_lines", path, plan)
+    assert counts(ingest.file("pos_lines", path, plan)) == (2, 2, 0, 0)
+    assert lake.query("SELECT COUNT(*) AS n FROM bronze.pos_lines")["n"][0] == 2
+
+
 @pytest.mark.parametrize("table", ["quarantine", "pos_lines"])
 def test_the_next_attempt_may_come_with_other_rules(lake, contracts, mapping, tmp_path: Path, kill_after, table: str):
     """What the killed attempt wrote by the old mapping is gone: the rows are those of the mapping that is booked."""
